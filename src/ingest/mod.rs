@@ -1,0 +1,4 @@
+//! Documents and batches on their way to a `Change`: reading, chunking, embedding.
+
+pub mod chunk;
+pub mod embed;

@@ -1,0 +1,6 @@
+//! Quipu, a knowledge-graph query gateway: everything that touches the world.
+//!
+//! The pure ontology compiler is the crate `quipu-schema`; planning, guarding, batching and answering are `quipu-resolvers`. This
+//! crate holds what surrounds them: configuration, tenants, HTTP, authentication, ingestion and the stores.
+
+pub mod ingest;
