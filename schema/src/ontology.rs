@@ -1,0 +1,321 @@
+//! The immutable result of compiling an ontology: what kinds of things there are, how they hang together, and who may see them.
+//!
+//! Everything here is data. Names of types and fields are those of the SDL; `stored` is the name a property has in its store.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use crate::policy::{Authentication, Policy};
+
+/// Name of the interface that every node type implements.
+pub const ENTITY: &str = "Entity";
+/// Name of the built-in node type of ingested documents.
+pub const DOCUMENT: &str = "Document";
+/// Name of the built-in node type of passages.
+pub const CHUNK: &str = "Chunk";
+/// Name of the built-in type that shows a relationship as a record of its own.
+pub const RELATIONSHIP: &str = "Relationship";
+
+/// A compiled ontology.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ontology {
+    /// Node and row types by name, in the order of the SDL, built-in ones last.
+    pub types: IndexMap<String, EntityType>,
+    /// Types of relationship properties (`@relationshipProperties`) by name.
+    pub edge_types: IndexMap<String, EdgeType>,
+    /// Interfaces and unions of nodes by name, with `Entity` among them.
+    pub abstracts: IndexMap<String, AbstractType>,
+    /// Enums by name.
+    pub enums: IndexMap<String, EnumType>,
+}
+
+/// Where the records of a type live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Nodes of the graph with these labels; the first one is the main label.
+    Node {
+        /// At least one label.
+        labels: Vec<String>,
+    },
+    /// Rows of a relational table.
+    Row {
+        /// Name of the table.
+        table: String,
+    },
+}
+
+/// One kind of record: a node type or a row type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntityType {
+    /// Name in SDL and API.
+    pub name: String,
+    /// Description of the SDL.
+    pub description: Option<String>,
+    /// Lower-camel plural, the name of the list root (`facilities`).
+    pub plural: String,
+    /// Lower-camel singular, the name of the root by id (`facility`).
+    pub singular: String,
+    /// Node or row.
+    pub kind: Kind,
+    /// True for `Document` and `Chunk`.
+    pub built_in: bool,
+    /// Properties by field name; `id` is always among them and always first.
+    pub properties: IndexMap<String, Property>,
+    /// Relationship fields by field name (nodes only).
+    pub relationships: IndexMap<String, Relationship>,
+    /// Join fields by field name.
+    pub joins: IndexMap<String, Join>,
+    /// Field names in the order of the SDL, of all three sorts.
+    pub order: Vec<String>,
+    /// Interfaces (and not unions) that the type implements, `Entity` first for nodes.
+    pub interfaces: Vec<String>,
+    /// Page size when none is asked for, and the largest that may be asked for.
+    pub limit: PageLimit,
+    /// Who must have proved who they are before touching the type.
+    pub authentication: Option<Authentication>,
+    /// Rules on reading and writing.
+    pub policy: Policy,
+}
+
+/// `@limit(default, max)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PageLimit {
+    /// Records per page when the query names no number.
+    pub default: Option<u32>,
+    /// Most records a query may ask for in one page.
+    pub max: Option<u32>,
+}
+
+/// The scalar sorts of values.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scalar {
+    /// Opaque text; integers are accepted as input.
+    Id,
+    /// Text.
+    String,
+    /// 32-bit integer.
+    Int,
+    /// Double.
+    Float,
+    /// True or false.
+    Boolean,
+    /// 64-bit integer, a string in JSON.
+    BigInt,
+    /// Instant, RFC 3339 in UTC with milliseconds in every store, so that text order is time order.
+    DateTime,
+    /// Calendar day, `YYYY-MM-DD`.
+    Date,
+    /// Any JSON.
+    Json,
+    /// One of the values of the named enum.
+    Enum(String),
+}
+
+/// A stored value of a record or of a relationship.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Property {
+    /// Field name.
+    pub name: String,
+    /// Name in the store (`@alias`), the field's own by default.
+    pub stored: String,
+    /// Description of the SDL.
+    pub description: Option<String>,
+    /// Reason of `@deprecated`.
+    pub deprecated: Option<String>,
+    /// Sort of the value, or of each item of a list.
+    pub scalar: Scalar,
+    /// True for a list of scalars.
+    pub list: bool,
+    /// True for `!` on the field.
+    pub required: bool,
+    /// True for `!` on the items of a list.
+    pub item_required: bool,
+    /// `@unique`: no two records of the type share a value. True for `id`.
+    pub unique: bool,
+    /// `@index` or `@unique`: an index for filters and sorting is wanted.
+    pub indexed: bool,
+    /// `@default(value)`, checked against the type.
+    pub default: Option<Value>,
+    /// `@embed`: the text gets a vector and takes part in full-text search.
+    pub embed: bool,
+    /// `@selectable(onRead: false)` takes the field out of outputs.
+    pub selectable: bool,
+    /// `@filterable(byValue: false)` takes the field out of `where`.
+    pub filterable: bool,
+    /// False for lists and JSON.
+    pub sortable: bool,
+    /// True for a column that only a `@join` names: in inputs and `where`, not in outputs.
+    pub implicit: bool,
+    /// Who must have proved who they are before reading the field.
+    pub authentication: Option<Authentication>,
+    /// Rules on the field.
+    pub policy: Policy,
+}
+
+/// Which way a relationship points, seen from the type that declares the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From this node to the other.
+    Out,
+    /// From the other node to this one.
+    In,
+}
+
+/// A field that walks a relationship.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relationship {
+    /// Field name.
+    pub name: String,
+    /// Type of the relationship in the graph, like `HAS_DEVICE`.
+    pub relationship_type: String,
+    /// Which way it points.
+    pub direction: Direction,
+    /// Node type, interface or union at the other end.
+    pub target: String,
+    /// True when the field is a list.
+    pub list: bool,
+    /// True for `!` on a single field.
+    pub required: bool,
+    /// Name of the type of its properties.
+    pub properties: Option<String>,
+    /// Description of the SDL.
+    pub description: Option<String>,
+    /// Reason of `@deprecated`.
+    pub deprecated: Option<String>,
+}
+
+/// A field that joins records by equal values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Join {
+    /// Field name.
+    pub name: String,
+    /// Type at the other end.
+    pub target: String,
+    /// True when the field is a list.
+    pub list: bool,
+    /// True for `!` on a single field.
+    pub required: bool,
+    /// Stored name of this record's property (`id` or the column of `by`).
+    pub local: String,
+    /// Stored name of the target's property (the column of `on`, or `id`).
+    pub remote: String,
+    /// Description of the SDL.
+    pub description: Option<String>,
+    /// Reason of `@deprecated`.
+    pub deprecated: Option<String>,
+}
+
+/// Properties of a relationship.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EdgeType {
+    /// Name in SDL and API.
+    pub name: String,
+    /// Description of the SDL.
+    pub description: Option<String>,
+    /// Properties by field name.
+    pub properties: IndexMap<String, Property>,
+}
+
+/// An interface or a union of node types.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AbstractType {
+    /// Name in SDL and API.
+    pub name: String,
+    /// Description of the SDL.
+    pub description: Option<String>,
+    /// True for a union.
+    pub union: bool,
+    /// Lower-camel plural, the name of the list root (`entities`).
+    pub plural: String,
+    /// Fields that every member has (interfaces only), as the interface declares them.
+    pub properties: IndexMap<String, Property>,
+    /// The concrete node types, in the order of the ontology; may be empty only for interfaces nobody implements.
+    pub members: Vec<String>,
+}
+
+/// An enum of the SDL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnumType {
+    /// Name.
+    pub name: String,
+    /// Description of the SDL.
+    pub description: Option<String>,
+    /// Values in order.
+    pub values: Vec<EnumValue>,
+}
+
+/// One value of an enum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnumValue {
+    /// Name.
+    pub name: String,
+    /// Description of the SDL.
+    pub description: Option<String>,
+    /// Reason of `@deprecated`.
+    pub deprecated: Option<String>,
+}
+
+/// What a field of a record is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FieldOf<'a> {
+    /// A stored value.
+    Property(&'a Property),
+    /// A walk along relationships.
+    Relationship(&'a Relationship),
+    /// A join by equal values.
+    Join(&'a Join),
+}
+
+impl EntityType {
+    /// True for node types.
+    pub fn is_node(&self) -> bool {
+        matches!(self.kind, Kind::Node { .. })
+    }
+
+    /// The field of that name, whatever its sort.
+    pub fn field(&self, name: &str) -> Option<FieldOf<'_>> {
+        if let Some(property) = self.properties.get(name) {
+            return Some(FieldOf::Property(property));
+        }
+        if let Some(relationship) = self.relationships.get(name) {
+            return Some(FieldOf::Relationship(relationship));
+        }
+        self.joins.get(name).map(FieldOf::Join)
+    }
+
+    /// The property that is stored under that name.
+    pub fn stored(&self, stored: &str) -> Option<&Property> {
+        self.properties.values().find(|p| p.stored == stored)
+    }
+
+    /// Properties whose text is embedded.
+    pub fn embedded(&self) -> impl Iterator<Item = &Property> {
+        self.properties.values().filter(|p| p.embed)
+    }
+}
+
+impl Ontology {
+    /// The concrete types behind a name: the type itself, or the members of an interface or union.
+    pub fn members<'a>(&'a self, name: &str) -> Vec<&'a EntityType> {
+        if let Some(entity) = self.types.get(name) {
+            return vec![entity];
+        }
+        match self.abstracts.get(name) {
+            Some(group) => group
+                .members
+                .iter()
+                .filter_map(|m| self.types.get(m))
+                .collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// True when `of` is `name` or one of its members.
+    pub fn covers(&self, name: &str, of: &str) -> bool {
+        name == of
+            || self
+                .abstracts
+                .get(name)
+                .is_some_and(|group| group.members.iter().any(|m| m == of))
+    }
+}
