@@ -301,21 +301,13 @@ impl Ontology {
             return vec![entity];
         }
         match self.abstracts.get(name) {
-            Some(group) => group
-                .members
-                .iter()
-                .filter_map(|m| self.types.get(m))
-                .collect(),
+            Some(group) => group.members.iter().filter_map(|m| self.types.get(m)).collect(),
             None => Vec::new(),
         }
     }
 
     /// True when `of` is `name` or one of its members.
     pub fn covers(&self, name: &str, of: &str) -> bool {
-        name == of
-            || self
-                .abstracts
-                .get(name)
-                .is_some_and(|group| group.members.iter().any(|m| m == of))
+        name == of || self.abstracts.get(name).is_some_and(|group| group.members.iter().any(|m| m == of))
     }
 }

@@ -1,0 +1,301 @@
+//! What the engine needs of the world. Adapters live in the root crate, named by technology; one contract suite holds for all.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use quipu_schema::api::Api;
+use quipu_schema::ontology::Ontology;
+
+use crate::change::{Accepted, Change, Entry};
+use crate::fault::Fault;
+use crate::guard::{Allowed, TenantId};
+use crate::read::{Predicate, Read};
+use crate::value::Value;
+
+/// What a call into a port belongs to: the request's deadline and its trace.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// When the answer is worth nothing any more.
+    pub deadline: Instant,
+    /// Where statements are counted.
+    pub trace: &'a Trace,
+}
+
+/// Statements of one request: counted always, kept whole for `explain`.
+#[derive(Debug, Default)]
+pub struct Trace {
+    graph: AtomicU64,
+    rows: AtomicU64,
+    vectors: AtomicU64,
+    kept: Option<Mutex<Vec<Statement>>>,
+}
+
+/// One statement that a store ran.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// Port that ran it.
+    pub store: StoreName,
+    /// Text.
+    pub text: String,
+    /// Parameters in order, as text.
+    pub parameters: Vec<String>,
+    /// Rows that came back.
+    pub rows: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The ports that run statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreName {
+    /// The graph.
+    Graph,
+    /// Rows, registry and log.
+    Rows,
+    /// Vectors.
+    Vectors,
+}
+
+impl StoreName {
+    /// The name in metrics and `explain`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Graph => "graph",
+            Self::Rows => "rows",
+            Self::Vectors => "vectors",
+        }
+    }
+}
+
+impl Trace {
+    /// A trace that keeps whole statements, for `explain`.
+    pub fn keeping() -> Self {
+        Self { kept: Some(Mutex::new(Vec::new())), ..Self::default() }
+    }
+
+    /// Notes a statement. `detail` (text, parameters, rows) is asked for only when statements are kept.
+    pub fn ran(&self, store: StoreName, took: Duration, detail: impl FnOnce() -> (String, Vec<String>, usize)) {
+        self.counter(store).fetch_add(1, Ordering::Relaxed);
+        if let Some(kept) = &self.kept {
+            let (text, parameters, rows) = detail();
+            let mut kept = kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            kept.push(Statement { store, text, parameters, rows, took });
+        }
+    }
+
+    /// How many statements a store ran.
+    pub fn count(&self, store: StoreName) -> u64 {
+        self.counter(store).load(Ordering::Relaxed)
+    }
+
+    /// The statements kept so far.
+    pub fn statements(&self) -> Vec<Statement> {
+        match &self.kept {
+            Some(kept) => kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone(),
+            None => Vec::new(),
+        }
+    }
+
+    fn counter(&self, store: StoreName) -> &AtomicU64 {
+        match store {
+            StoreName::Graph => &self.graph,
+            StoreName::Rows => &self.rows,
+            StoreName::Vectors => &self.vectors,
+        }
+    }
+}
+
+/// Answers reads. Both the graph and the metadata store do.
+#[async_trait]
+pub trait Reader: Send + Sync {
+    /// The outcome of a read at the root: exactly one statement.
+    async fn read(&self, read: &Allowed<Read>, call: Call<'_>) -> Result<Value, Fault>;
+
+    /// The outcomes of a read whose `via` is `Key`, one per key, in the order of the keys: exactly one statement.
+    async fn read_many(&self, read: &Allowed<Read>, keys: &[Value], call: Call<'_>) -> Result<Vec<Value>, Fault>;
+}
+
+/// The graph: nodes, relationships, and full text over embedded properties.
+#[async_trait]
+pub trait Graph: Reader {
+    /// The best records by BM25 over their `@embed` texts, at most `limit`, best first. Words of the query are searched as words; it has no syntax.
+    async fn matching(&self, matching: &Allowed<Matching>, call: Call<'_>) -> Result<Vec<Hit>, Fault>;
+
+    /// Applies entries of a tenant's log in order, in one transaction together with the position. Entries at or before the position
+    /// are passed over, so applying twice is the same as once.
+    async fn apply(&self, tenant: &TenantId, entries: &[Entry]) -> Result<Applied, Fault>;
+
+    /// The last applied position of a tenant's log; 0 when none was.
+    async fn position(&self, tenant: &TenantId) -> Result<u64, Fault>;
+}
+
+/// What applying did, for the counters of a mutation's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Relationships that came to be.
+    pub relationships_created: u64,
+    /// Relationships that went, also with their nodes.
+    pub relationships_deleted: u64,
+}
+
+/// Rows, the registry of keys and the log, in one transactional store; and what is published.
+#[async_trait]
+pub trait Metadata: Reader {
+    /// Decides on a change and, in the same transaction, writes its rows and appends it to the log. Refusals are client faults:
+    /// `CONFLICT`, `NOT_FOUND`, `IDEMPOTENCY_KEY_REUSED`.
+    async fn accept(&self, change: &Allowed<Change>, terms: Terms<'_>, call: Call<'_>) -> Result<Accepted, Fault>;
+
+    /// Entries of a tenant's log after a position, in order, at most `limit`.
+    async fn log(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Entry>, Fault>;
+
+    /// The last position of a tenant's log; 0 when it is empty.
+    async fn head(&self, tenant: &TenantId) -> Result<u64, Fault>;
+
+    /// Publishes an ontology for a tenant, which is made when it is not there. Returns the new version, from 1; publishing the same
+    /// text again returns the same version.
+    async fn publish(&self, tenant: &TenantId, sdl: &str, ontology: &Ontology) -> Result<u64, Fault>;
+
+    /// What is published: tenants with their current version.
+    async fn published(&self) -> Result<Vec<(TenantId, u64)>, Fault>;
+
+    /// The text of a tenant's current ontology with its version.
+    async fn ontology(&self, tenant: &TenantId) -> Result<Option<(u64, String)>, Fault>;
+}
+
+/// Conditions under which a change is accepted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// A second change with the same key is answered like the first and not written again.
+    pub idempotency_key: Option<&'a str>,
+    /// Subject to be named in the log.
+    pub actor: Option<&'a str>,
+    /// Now, RFC 3339 in UTC with milliseconds.
+    pub at: &'a str,
+}
+
+/// Vectors of embedded properties.
+#[async_trait]
+pub trait Vectors: Send + Sync {
+    /// The nearest records by cosine, at most `limit`, best first. The filter acts before the limit.
+    async fn nearest(&self, nearest: &Allowed<Nearest>, call: Call<'_>) -> Result<Vec<Hit>, Fault>;
+
+    /// The vector of a record's property, if it has one.
+    async fn vector(&self, record: &Allowed<VectorOf>, call: Call<'_>) -> Result<Option<Vec<f32>>, Fault>;
+
+    /// Stores and removes vectors and notes the position up to which the log was followed, in one transaction.
+    async fn apply(&self, tenant: &TenantId, position: u64, changes: &[VectorChange]) -> Result<(), Fault>;
+
+    /// The position up to which the log was followed; 0 when not at all.
+    async fn position(&self, tenant: &TenantId) -> Result<u64, Fault>;
+}
+
+/// Names the vector of one property of one record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorOf {
+    /// The type of the record with visibility; the record is read only when visible.
+    pub within: Within,
+    /// Stored name of the property.
+    pub property: String,
+    /// Id of the record.
+    pub id: String,
+}
+
+/// A vector to store, or `None` to remove what is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorChange {
+    /// Type and id of the record.
+    pub record: crate::change::Ref,
+    /// Stored name of the property; `None` removes all vectors of the record.
+    pub property: Option<String>,
+    /// The vector, of the model's dimension and length 1.
+    pub vector: Option<Vec<f32>>,
+}
+
+/// Records of one type among which something is searched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Within {
+    /// Name of the type.
+    pub of: String,
+    /// True for rows.
+    pub row: bool,
+    /// What the caller asks for.
+    pub filter: Predicate,
+    /// What the caller may see; set by the guard.
+    pub visible: Predicate,
+}
+
+/// A search by vector in one property.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nearest {
+    /// Among which records.
+    pub within: Within,
+    /// Stored name of the embedded property.
+    pub property: String,
+    /// The vector to be near to, of length 1.
+    pub vector: Vec<f32>,
+    /// Most hits.
+    pub limit: u32,
+}
+
+/// A search by words over the embedded texts of several types.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matching {
+    /// Among which records.
+    pub within: Vec<Within>,
+    /// The words.
+    pub text: String,
+    /// Most hits.
+    pub limit: u32,
+}
+
+/// A record that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// Name of its type.
+    pub of: String,
+    /// Its id.
+    pub id: String,
+    /// Cosine or BM25; higher is better.
+    pub score: f64,
+}
+
+/// Turns text into vectors of length 1.
+#[async_trait]
+pub trait Embedder: Send + Sync {
+    /// One vector per text, in order. Fails with `EMBEDDING_UNAVAILABLE` when there is no model.
+    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, Fault>;
+
+    /// Length of the vectors.
+    fn dimensions(&self) -> usize;
+}
+
+/// Tells instances that a tenant's log grew. Carries no data.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Says that a tenant's log has reached a position.
+    async fn announce(&self, tenant: &TenantId, seq: u64);
+
+    /// A receiver of announcements of one tenant. A receiver that lags misses announcements, never entries: it reads the log.
+    fn listen(&self, tenant: &TenantId) -> tokio::sync::watch::Receiver<u64>;
+}
+
+/// The time.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since 1970 in UTC.
+    fn now_ms(&self) -> i64;
+}
+
+/// What a tenant is served by: its ontology and the API derived of it, immutable.
+#[derive(Debug)]
+pub struct Served {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Version of the ontology, from 1.
+    pub version: u64,
+    /// The ontology.
+    pub ontology: Ontology,
+    /// Its API.
+    pub api: Api,
+}
