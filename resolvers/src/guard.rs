@@ -3,6 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
+use quipu_schema::ontology::{EntityType, Ontology, Property, RELATIONSHIP};
+use quipu_schema::policy::{Authentication, Operation, Policy, Rule};
+
+use crate::fault::{Code, Fault};
+use crate::ports::{Matching, Nearest, VectorOf, Within};
+use crate::read::{Field, Pick, Place, Predicate, Read, Related, Target};
+use crate::rules;
+use crate::ways;
+
+mod write;
+
+pub use write::{Check, change, checks};
+
 /// Names a tenant: 1 to 64 characters of `a-z`, `0-9`, `-` and `_`, beginning with a letter or digit.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(Arc<str>);
@@ -44,6 +57,16 @@ pub struct Principal {
     pub subject: Option<String>,
     /// All claims, among them `roles`.
     pub claims: serde_json::Value,
+    /// True for whoever runs the gateway, at its command line: bound to the tenant, but not to its rules.
+    pub operator: bool,
+}
+
+impl Principal {
+    /// The claim at a path, if it is there and not null.
+    pub fn claim(&self, path: &[String]) -> Option<&serde_json::Value> {
+        let found = path.iter().try_fold(&self.claims, |claims, step| claims.get(step))?;
+        (!found.is_null()).then_some(found)
+    }
 }
 
 /// A question that may be asked: bound to a tenant, with the caller's visibility in it. Ports take nothing else.
@@ -62,5 +85,248 @@ impl<T> Allowed<T> {
     /// The question.
     pub fn get(&self) -> &T {
         &self.inner
+    }
+}
+
+/// Binds a question to the caller: puts what they may see into every target, condition, count and figure.
+///
+/// # Errors
+/// `UNAUTHENTICATED` or `FORBIDDEN` when a type or field must not be touched at all.
+pub fn read(principal: &Principal, ontology: &Ontology, read: Read) -> Result<Allowed<Read>, Fault> {
+    read_for(principal, ontology, read, Operation::Read)
+}
+
+/// Like [`read`], for finding the records that another operation is about to touch: its rules apply to the outermost targets.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_for(
+    principal: &Principal,
+    ontology: &Ontology,
+    mut read: Read,
+    operation: Operation,
+) -> Result<Allowed<Read>, Fault> {
+    Guard { principal, ontology }.read(&mut read, operation)?;
+    Ok(Allowed { tenant: principal.tenant.clone(), inner: read })
+}
+
+/// Binds a search by vector to the caller.
+///
+/// # Errors
+/// As [`read`].
+pub fn nearest(principal: &Principal, ontology: &Ontology, mut nearest: Nearest) -> Result<Allowed<Nearest>, Fault> {
+    Guard { principal, ontology }.within(&mut nearest.within, &[&nearest.property])?;
+    Ok(Allowed { tenant: principal.tenant.clone(), inner: nearest })
+}
+
+/// Binds a search by words to the caller.
+///
+/// # Errors
+/// As [`read`].
+pub fn matching(
+    principal: &Principal,
+    ontology: &Ontology,
+    mut matching: Matching,
+) -> Result<Allowed<Matching>, Fault> {
+    let guard = Guard { principal, ontology };
+    for within in &mut matching.within {
+        let embedded: Vec<String> = match ontology.types.get(&within.of) {
+            Some(entity) => entity.embedded().map(|p| p.stored.clone()).collect(),
+            None => Vec::new(),
+        };
+        guard.within(within, &embedded.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
+    Ok(Allowed { tenant: principal.tenant.clone(), inner: matching })
+}
+
+/// Binds the reading of a record's vector to the caller.
+///
+/// # Errors
+/// As [`read`].
+pub fn vector_of(principal: &Principal, ontology: &Ontology, mut wanted: VectorOf) -> Result<Allowed<VectorOf>, Fault> {
+    Guard { principal, ontology }.within(&mut wanted.within, &[&wanted.property])?;
+    Ok(Allowed { tenant: principal.tenant.clone(), inner: wanted })
+}
+
+impl Allowed<Read> {
+    /// The same question with its conditions across stores resolved, which only the engine does.
+    pub(crate) fn with_resolved(&self, resolved: Read) -> Self {
+        Self { tenant: self.tenant.clone(), inner: resolved }
+    }
+
+    /// A question that is derived from this one's own, already guarded, conditions.
+    pub(crate) fn derived(&self, read: Read) -> Self {
+        Self { tenant: self.tenant.clone(), inner: read }
+    }
+}
+
+impl Allowed<Nearest> {
+    /// The same search with its conditions across stores resolved.
+    pub(crate) fn with_resolved(&self, resolved: Nearest) -> Self {
+        Self { tenant: self.tenant.clone(), inner: resolved }
+    }
+}
+
+impl Allowed<Matching> {
+    /// The same search with its conditions across stores resolved.
+    pub(crate) fn with_resolved(&self, resolved: Matching) -> Self {
+        Self { tenant: self.tenant.clone(), inner: resolved }
+    }
+}
+
+impl<T> Allowed<T> {
+    /// A question about records, derived from the already guarded conditions of this one.
+    pub(crate) fn deriving(&self, read: Read) -> Allowed<Read> {
+        Allowed { tenant: self.tenant.clone(), inner: read }
+    }
+}
+
+/// Walks a question and puts the rules in.
+struct Guard<'a> {
+    principal: &'a Principal,
+    ontology: &'a Ontology,
+}
+
+impl Guard<'_> {
+    fn read(&self, read: &mut Read, operation: Operation) -> Result<(), Fault> {
+        let composite = read.is_composite();
+        let edge_fields = read.sort.iter().map(|s| &s.field).chain(read.figures.iter().map(|(_, f)| f));
+        let fields: Vec<Field> = edge_fields.cloned().collect();
+        for target in &mut read.targets {
+            self.target(target, operation, composite)?;
+            for field in &fields {
+                self.field(&target.of, field)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&self, target: &mut Target, operation: Operation, composite: bool) -> Result<(), Fault> {
+        self.predicate(&target.of, &mut target.filter)?;
+        for pick in &mut target.picks {
+            match pick {
+                Pick::Field(field) => self.field(&target.of, field)?,
+                Pick::Read(read) => self.read(read, Operation::Read)?,
+                Pick::Holds(predicate) => self.predicate(&target.of, predicate)?,
+            }
+        }
+        target.visible = self.visible(&target.of, operation)?;
+        if composite {
+            let aggregated = self.visible(&target.of, Operation::Aggregate)?;
+            target.visible = std::mem::take(&mut target.visible).and(aggregated);
+        }
+        let demanded = self.demanded(&target.of, operation);
+        if demanded != Predicate::True {
+            if composite {
+                target.visible = std::mem::take(&mut target.visible).and(demanded);
+            } else {
+                target.picks.push(Pick::Holds(demanded));
+            }
+        }
+        Ok(())
+    }
+
+    fn within(&self, within: &mut Within, properties: &[&str]) -> Result<(), Fault> {
+        self.predicate(&within.of, &mut within.filter)?;
+        if let Some(entity) = self.ontology.types.get(&within.of) {
+            for property in properties.iter().filter_map(|name| entity.stored(name)) {
+                self.property(entity, property)?;
+            }
+        }
+        within.visible = self.visible(&within.of, Operation::Read)?.and(self.demanded(&within.of, Operation::Read));
+        Ok(())
+    }
+
+    fn predicate(&self, of: &str, predicate: &mut Predicate) -> Result<(), Fault> {
+        match predicate {
+            Predicate::True | Predicate::False => Ok(()),
+            Predicate::All(parts) | Predicate::Any(parts) => {
+                parts.iter_mut().try_for_each(|part| self.predicate(of, part))
+            }
+            Predicate::Not(part) => self.predicate(of, part),
+            Predicate::Compare { field, .. } | Predicate::Absent(field) => self.field(of, field),
+            Predicate::Related(related) => self.related(related),
+        }
+    }
+
+    fn related(&self, related: &mut Related) -> Result<(), Fault> {
+        for scope in &mut related.targets {
+            self.predicate(&scope.of, &mut scope.filter)?;
+            scope.visible = self.visible(&scope.of, Operation::Read)?.and(self.demanded(&scope.of, Operation::Read));
+        }
+        Ok(())
+    }
+
+    /// A field that the caller may not read must not be used in any way.
+    fn field(&self, of: &str, field: &Field) -> Result<(), Fault> {
+        let (Some(entity), Field::Property(stored)) = (self.ontology.types.get(of), field) else { return Ok(()) };
+        match entity.stored(&stored.name) {
+            Some(property) => self.property(entity, property),
+            None => Ok(()),
+        }
+    }
+
+    fn property(&self, entity: &EntityType, property: &Property) -> Result<(), Fault> {
+        if self.principal.operator {
+            return Ok(());
+        }
+        self.authenticated(property.authentication.as_ref(), Operation::Read, &property.name)?;
+        let filter = self.rules(entity, &property.policy, &property.policy.filter, Operation::Read);
+        let validate = self.rules(entity, &property.policy, &property.policy.validate, Operation::Read);
+        if filter.and(validate) == Predicate::True {
+            return Ok(());
+        }
+        Err(Fault::client(Code::Forbidden, format!("the field {}.{} may not be read", entity.name, property.name)))
+    }
+
+    /// What the caller may see of a type.
+    fn visible(&self, of: &str, operation: Operation) -> Result<Predicate, Fault> {
+        if of == RELATIONSHIP {
+            return self.visible_relationships();
+        }
+        let Some(entity) = self.ontology.types.get(of) else { return Ok(Predicate::False) };
+        if self.principal.operator {
+            return Ok(Predicate::True);
+        }
+        self.authenticated(entity.authentication.as_ref(), operation, &entity.name)?;
+        Ok(self.rules(entity, &entity.policy, &entity.policy.filter, operation))
+    }
+
+    /// What must hold of a record of the type, or else the operation is refused.
+    fn demanded(&self, of: &str, operation: Operation) -> Predicate {
+        match self.ontology.types.get(of) {
+            Some(entity) if !self.principal.operator => {
+                self.rules(entity, &entity.policy, &entity.policy.validate, operation)
+            }
+            _ => Predicate::True,
+        }
+    }
+
+    /// A relationship is visible when both its ends are.
+    fn visible_relationships(&self) -> Result<Predicate, Fault> {
+        let mut both = Predicate::True;
+        for direction in [quipu_schema::ontology::Direction::Out, quipu_schema::ontology::Direction::In] {
+            let mut related = ways::endpoint(self.ontology, direction);
+            self.related(&mut related)?;
+            both = both.and(Predicate::Related(Box::new(related)));
+        }
+        Ok(both)
+    }
+
+    fn rules(&self, entity: &EntityType, policy: &Policy, rules: &[Rule], operation: Operation) -> Predicate {
+        if policy.is_empty() {
+            return Predicate::True;
+        }
+        let place = if entity.is_node() { Place::Nodes } else { Place::Rows };
+        rules::any_of(self.principal, self.ontology, entity, place, rules, operation)
+    }
+
+    fn authenticated(&self, wanted: Option<&Authentication>, operation: Operation, what: &str) -> Result<(), Fault> {
+        match wanted {
+            Some(wanted) if wanted.operations.contains(&operation) => {
+                rules::authenticated(self.principal, wanted, what)
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -15,7 +15,9 @@ pub mod fault;
 pub mod guard;
 pub mod ports;
 pub mod read;
+mod rules;
 pub mod value;
+pub mod ways;
 
 use fault::{Code, Fault};
 use guard::Principal;

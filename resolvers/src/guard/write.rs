@@ -1,0 +1,169 @@
+//! The guard of changes: what a rule asks of the records that a change touches, before and after it.
+
+use std::collections::BTreeMap;
+
+use quipu_schema::ontology::{EntityType, Ontology};
+use quipu_schema::policy::{Operation, Rule, When};
+use serde_json::{Map, Value as Json};
+
+use super::{Allowed, Principal};
+use crate::change::{Change, Mode, Op, Ref};
+use crate::fault::{Code, Fault};
+use crate::read::Predicate;
+use crate::rules;
+
+/// Something that must hold of a record for a change to be allowed, and that only the stores or the change itself can tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// Which record.
+    pub record: Ref,
+    /// True for a row.
+    pub row: bool,
+    /// Before the change, or after it.
+    pub when: When,
+    /// What must hold.
+    pub predicate: Predicate,
+    /// What the change sets on the record, all its operations together; looked at when `when` is `After`.
+    pub set: Map<String, Json>,
+    /// True when the record may not exist before: a missing one passes `Before`.
+    pub may_be_new: bool,
+}
+
+/// Binds a change to the caller. `held` says of each of [`checks`], in order, whether it held.
+///
+/// # Errors
+/// `UNAUTHENTICATED` or `FORBIDDEN`.
+pub fn change(
+    principal: &Principal,
+    ontology: &Ontology,
+    change: Change,
+    held: &[bool],
+) -> Result<Allowed<Change>, Fault> {
+    let wanted = checks(principal, ontology, &change)?;
+    if wanted.len() != held.len() || held.contains(&false) {
+        let name = wanted.iter().zip(held).find(|(_, held)| !**held).map_or("a record", |(check, _)| &check.record.of);
+        return Err(Fault::client(Code::Forbidden, format!("a rule of {name} refuses the change")));
+    }
+    Ok(Allowed { tenant: principal.tenant.clone(), inner: change })
+}
+
+/// What must hold for a change to be allowed. Rules that claims alone decide are decided here.
+///
+/// # Errors
+/// `UNAUTHENTICATED` or `FORBIDDEN` when claims alone refuse it.
+pub fn checks(principal: &Principal, ontology: &Ontology, change: &Change) -> Result<Vec<Check>, Fault> {
+    if principal.operator {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for (record, touch) in touched(change) {
+        let Some(entity) = ontology.types.get(&record.of) else {
+            return Err(Fault::client(Code::BadUserInput, format!("the ontology has no type {}", record.of)));
+        };
+        for operation in &touch.operations {
+            demand(principal, ontology, entity, record, &touch, *operation, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+/// What a change does to one record, all its operations together.
+#[derive(Default)]
+struct Touch {
+    operations: Vec<Operation>,
+    set: Map<String, Json>,
+    row: bool,
+    may_be_new: bool,
+}
+
+impl Touch {
+    fn note(&mut self, operation: Operation) {
+        if !self.operations.contains(&operation) {
+            self.operations.push(operation);
+        }
+    }
+}
+
+fn touched(change: &Change) -> BTreeMap<&Ref, Touch> {
+    let mut all: BTreeMap<&Ref, Touch> = BTreeMap::new();
+    for op in &change.ops {
+        match op {
+            Op::Put { record, row, mode, set, .. } => {
+                let touch = all.entry(record).or_default();
+                touch.row = *row;
+                touch.set.extend(set.clone());
+                match mode {
+                    Mode::Create => touch.note(Operation::Create),
+                    Mode::Update => touch.note(Operation::Update),
+                    Mode::Upsert => {
+                        touch.note(Operation::Create);
+                        touch.note(Operation::Update);
+                    }
+                }
+                touch.may_be_new |= *mode != Mode::Update;
+            }
+            Op::Delete { record, row } => {
+                let touch = all.entry(record).or_default();
+                touch.row = *row;
+                touch.note(Operation::Delete);
+            }
+            Op::Link { from, to, .. } => {
+                for end in [from, to] {
+                    all.entry(end).or_default().note(Operation::CreateRelationship);
+                }
+            }
+            Op::Unlink { from, to, .. } => {
+                for end in [from, to] {
+                    all.entry(end).or_default().note(Operation::DeleteRelationship);
+                }
+            }
+        }
+    }
+    all
+}
+
+fn demand(
+    principal: &Principal,
+    ontology: &Ontology,
+    entity: &EntityType,
+    record: &Ref,
+    touch: &Touch,
+    operation: Operation,
+    found: &mut Vec<Check>,
+) -> Result<(), Fault> {
+    if let Some(wanted) = entity.authentication.as_ref().filter(|wanted| wanted.operations.contains(&operation)) {
+        rules::authenticated(principal, wanted, &entity.name)?;
+    }
+    let before = [When::Before].iter().map(|when| (*when, &entity.policy.validate, true));
+    let after = [When::After].iter().map(|when| (*when, &entity.policy.validate, true));
+    // What a filter rule hides can be neither changed nor linked to; it must stay in sight afterwards only where validate asks for it.
+    let hidden = [When::Before].iter().map(|when| (*when, &entity.policy.filter, false));
+    for (when, rules, of_when) in before.chain(after).chain(hidden) {
+        if (operation == Operation::Create && when == When::Before)
+            || (operation == Operation::Delete && when == When::After)
+        {
+            continue;
+        }
+        let speaking = |rule: &&Rule| rule.operations.contains(&operation) && (!of_when || rule.when.contains(&when));
+        let alternatives: Vec<Predicate> =
+            rules.iter().filter(speaking).map(|rule| rules::one(principal, ontology, entity, rule)).collect();
+        if alternatives.is_empty() {
+            continue;
+        }
+        match Predicate::any(alternatives) {
+            Predicate::True => {}
+            Predicate::False => {
+                return Err(Fault::client(Code::Forbidden, format!("a rule of {} refuses the change", entity.name)));
+            }
+            predicate => found.push(Check {
+                record: record.clone(),
+                row: touch.row,
+                when,
+                predicate,
+                set: touch.set.clone(),
+                may_be_new: touch.may_be_new,
+            }),
+        }
+    }
+    Ok(())
+}
