@@ -10,9 +10,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+mod bind;
 pub mod change;
+mod document;
 pub mod fault;
 pub mod guard;
+pub mod plan;
 pub mod ports;
 pub mod read;
 mod rules;

@@ -1,5 +1,9 @@
 //! Values on their way between stores and answers: positional, owned, free of any store's or GraphQL's types.
 
+pub mod coerce;
+pub mod cursor;
+pub mod scalar;
+
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};

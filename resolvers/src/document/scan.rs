@@ -1,0 +1,109 @@
+//! Limits on the bytes of a document, before a parser sees it: the parser recurses per bracket and could run out of stack.
+
+use crate::Limits;
+use crate::fault::{Code, Fault};
+
+/// Checks nesting of brackets and number of tokens, passing over strings and comments.
+pub(super) fn within(text: &str, limits: &Limits) -> Result<(), Fault> {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth, mut tokens) = (0, 0_usize, 0_usize);
+    while at < bytes.len() {
+        let next = match bytes[at] {
+            b'#' => {
+                at = line_end(bytes, at);
+                continue;
+            }
+            b' ' | b'\t' | b'\n' | b'\r' | b',' => {
+                at += 1;
+                continue;
+            }
+            b'"' => string_end(bytes, at),
+            b'{' | b'(' | b'[' => {
+                depth += 1;
+                if depth > limits.nesting {
+                    let message = format!("brackets are nested deeper than `limits.nesting`, {}", limits.nesting);
+                    return Err(Fault::client(Code::NestingTooDeep, message));
+                }
+                at + 1
+            }
+            b'}' | b')' | b']' => {
+                depth = depth.saturating_sub(1);
+                at + 1
+            }
+            byte if is_word(byte) => bytes[at..].iter().position(|b| !is_word(*b)).map_or(bytes.len(), |n| at + n),
+            _ => at + 1,
+        };
+        tokens += 1;
+        if tokens > limits.tokens {
+            let message = format!("the document has more tokens than `limits.tokens`, {}", limits.tokens);
+            return Err(Fault::client(Code::TooManyTokens, message));
+        }
+        at = next;
+    }
+    Ok(())
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+fn line_end(bytes: &[u8], from: usize) -> usize {
+    bytes[from..].iter().position(|b| matches!(b, b'\n' | b'\r')).map_or(bytes.len(), |n| from + n)
+}
+
+/// Where the string that begins at `from` ends; the end of the text when it never does.
+fn string_end(bytes: &[u8], from: usize) -> usize {
+    let block = bytes[from..].starts_with(b"\"\"\"");
+    let mut at = from + if block { 3 } else { 1 };
+    while at < bytes.len() {
+        if block && bytes[at..].starts_with(b"\\\"\"\"") {
+            at += 4;
+        } else if block && bytes[at..].starts_with(b"\"\"\"") {
+            return at + 3;
+        } else if !block && bytes[at] == b'\\' {
+            at += 2;
+        } else if !block && matches!(bytes[at], b'"' | b'\n' | b'\r') {
+            return at + 1;
+        } else {
+            at += 1;
+        }
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> Option<Code> {
+        within(text, &Limits::default()).err().map(|fault| fault.code())
+    }
+
+    #[test]
+    fn brackets_in_strings_and_comments_do_not_count() {
+        let inside = "[".repeat(10_000);
+        assert_eq!(
+            code(&format!("{{ a(b: \"{inside}\") # {inside}\n c(d: \"\"\"{inside} \\\"\"\" {inside}\"\"\") }}")),
+            None
+        );
+    }
+
+    #[test]
+    fn hostile_1_2_3_deep_nesting_is_refused_before_parsing() {
+        for bracket in ["{a:", "[", "{a"] {
+            assert_eq!(code(&bracket.repeat(100_000)), Some(Code::NestingTooDeep));
+        }
+    }
+
+    #[test]
+    fn an_unclosed_string_ends_the_scan() {
+        assert_eq!(code("{ a(b: \""), None);
+        assert_eq!(code("{ a(b: \"\"\"\\\"\"\""), None);
+    }
+
+    #[test]
+    fn tokens_are_counted() {
+        assert_eq!(code(&"a ".repeat(10_000)), None);
+        assert_eq!(code(&"a ".repeat(10_001)), Some(Code::TooManyTokens));
+    }
+}
