@@ -15,6 +15,7 @@ pub mod change;
 mod document;
 pub mod fault;
 pub mod guard;
+pub mod normal;
 pub mod plan;
 pub mod ports;
 pub mod read;
