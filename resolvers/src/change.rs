@@ -131,6 +131,8 @@ pub struct Accepted {
     pub seq: u64,
     /// What happened to which record.
     pub effects: Vec<Effect>,
+    /// True when an entry was appended to the log; false when nothing changes.
+    pub appended: bool,
     /// True when the idempotency key had been used for this very change before: nothing was written again.
     pub replayed: bool,
 }

@@ -148,6 +148,21 @@ pub fn vector_of(principal: &Principal, ontology: &Ontology, mut wanted: VectorO
     Ok(Allowed { tenant: principal.tenant.clone(), inner: wanted })
 }
 
+/// Whether the caller sees every record of a type, whatever is in it.
+pub(crate) fn sees_all(principal: &Principal, ontology: &Ontology, of: &str, operation: Operation) -> bool {
+    let guard = Guard { principal, ontology };
+    matches!(guard.visible(of, operation), Ok(Predicate::True)) && guard.demanded(of, operation) == Predicate::True
+}
+
+/// What the rules on subscribing let a caller see of a type, beside the rules on reading.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn subscribing(principal: &Principal, ontology: &Ontology, of: &str) -> Result<Predicate, Fault> {
+    let guard = Guard { principal, ontology };
+    Ok(guard.visible(of, Operation::Subscribe)?.and(guard.demanded(of, Operation::Subscribe)))
+}
+
 impl Allowed<Read> {
     /// The same question with its conditions across stores resolved, which only the engine does.
     pub(crate) fn with_resolved(&self, resolved: Read) -> Self {

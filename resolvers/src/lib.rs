@@ -8,24 +8,31 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt};
 
+mod answer;
 mod bind;
 pub mod change;
+mod cost;
 mod document;
+mod engine;
 pub mod fault;
+mod fields;
 pub mod guard;
+mod loaders;
 pub mod normal;
 pub mod plan;
 pub mod ports;
 pub mod read;
 mod rules;
+mod shape;
 pub mod value;
 pub mod ways;
 
-use fault::{Code, Fault};
+pub use engine::{Bound, Engine};
+use fault::Code;
 use guard::Principal;
-use ports::{Bus, Clock, Embedder, Graph, Metadata, Served, Trace, Vectors};
+use ports::{Bus, Clock, Embedder, Graph, Metadata, Trace, Vectors};
 
 /// The adapters that a process runs on.
 #[derive(Clone)]
@@ -145,4 +152,59 @@ pub struct Answer {
     pub errors: usize,
     /// What kind of operation ran, once that is known: `query`, `mutation`, `subscription`.
     pub operation: Option<&'static str>,
+}
+
+/// One caller's view of one tenant's API, as async-graphql's integrations take it.
+#[derive(Clone)]
+pub struct Session {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// The tenant's API.
+    pub bound: Arc<Bound>,
+    /// The caller.
+    pub principal: Principal,
+    /// How long a request may take.
+    pub patience: std::time::Duration,
+}
+
+impl Session {
+    fn ask(&self, request: async_graphql::Request) -> Ask {
+        let variables = match request.variables.into_value().into_json() {
+            Ok(serde_json::Value::Object(variables)) => variables,
+            _ => serde_json::Map::new(),
+        };
+        Ask {
+            query: request.query,
+            operation_name: request.operation_name,
+            variables,
+            may_write: true,
+            idempotency_key: None,
+            deadline: Instant::now() + self.patience,
+            trace: Arc::default(),
+        }
+    }
+}
+
+impl async_graphql::Executor for Session {
+    async fn execute(&self, request: async_graphql::Request) -> async_graphql::Response {
+        let ask = self.ask(request);
+        response(&self.engine.answer(&self.bound, &self.principal, ask).await)
+    }
+
+    fn execute_stream(
+        &self,
+        request: async_graphql::Request,
+        _session_data: Option<Arc<async_graphql::Data>>,
+    ) -> BoxStream<'static, async_graphql::Response> {
+        let ask = self.ask(request);
+        self.engine.watch(self.bound.clone(), self.principal.clone(), ask).map(|answer| response(&answer)).boxed()
+    }
+}
+
+/// An answer as async-graphql's type.
+fn response(answer: &Answer) -> async_graphql::Response {
+    serde_json::from_slice(&answer.body).unwrap_or_else(|_| {
+        let error = async_graphql::ServerError::new("the answer is no GraphQL response", None);
+        async_graphql::Response::from_errors(vec![error])
+    })
 }

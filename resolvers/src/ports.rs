@@ -169,6 +169,8 @@ pub trait Metadata: Reader {
 pub struct Terms<'a> {
     /// A second change with the same key is answered like the first and not written again.
     pub idempotency_key: Option<&'a str>,
+    /// What the key stands for; the change itself when `None`. The same key for something else is refused.
+    pub digest: Option<&'a str>,
     /// Subject to be named in the log.
     pub actor: Option<&'a str>,
     /// Now, RFC 3339 in UTC with milliseconds.

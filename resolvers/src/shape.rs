@@ -122,6 +122,8 @@ pub struct Listing {
     pub behind: bool,
     /// Where the sort values begin in the row, and how many there are.
     pub sort: (usize, usize),
+    /// Whether the outcome is `[rows, total, figures]`.
+    pub composite: bool,
     /// What signs the page's cursors.
     pub cursors: Cursors,
 }

@@ -27,9 +27,7 @@ impl<'a> Filters<'a> {
                 Some(FieldOf::Relationship(relationship)) => {
                     self.records(&ways::relationship(self.ontology, relationship), relationship.list, value)
                 }
-                Some(FieldOf::Join(join)) => {
-                    self.records(&ways::join(self.ontology, entity, join), join.list, value)
-                }
+                Some(FieldOf::Join(join)) => self.records(&ways::join(self.ontology, entity, join), join.list, value),
                 None => self.connection(entity, name, value),
             }
         })

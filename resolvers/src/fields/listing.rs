@@ -7,7 +7,7 @@ use quipu_schema::ontology::{EntityType, Property, Scalar};
 use serde_json::{Map, Value as Json};
 
 use super::filter::Filters;
-use super::record::{leaf, out};
+use super::record::{Taken, leaf, out};
 use super::window::{self, Pages};
 use super::{Crossing, Plan, Planner, Scope};
 use crate::fault::Fault;
@@ -39,12 +39,7 @@ impl<'a> Planner<'a> {
     }
 
     /// A list or a connection.
-    pub(super) fn listing(
-        &mut self,
-        scope: Scope<'a>,
-        form: Form,
-        asked: &Asked<'a>,
-    ) -> Result<(Plan, What), Fault> {
+    pub(super) fn listing(&mut self, scope: Scope<'a>, form: Form, asked: &Asked<'a>) -> Result<(Plan, What), Fault> {
         let args = asked.args.as_ref().map_err(Clone::clone)?;
         let pages = Pages::new(self.limits, scope.pages);
         let along = matches!(scope.via, Via::Relationship { .. });
@@ -75,7 +70,7 @@ impl<'a> Planner<'a> {
         members: &[String],
         asked: &Asked<'a>,
     ) -> Result<(Vec<Target>, RecordShape, Vec<Crossing>), Fault> {
-        let (targets, mut shapes, crossings) = self.targets(members, &[], &[&asked.below])?;
+        let Taken { targets, mut shapes, crossings } = self.targets(members, &[], &[&asked.below])?;
         let shape = shapes.pop().unwrap_or(RecordShape { targets: Vec::new(), widths: Vec::new() });
         Ok((targets, shape, crossings))
     }
@@ -112,20 +107,23 @@ impl<'a> Planner<'a> {
                 common.push(Pick::Field(ways::edge_field(property)));
             }
         }
-        let (targets, shapes, crossings) = self.targets(&scope.members, &common, &parts.nodes)?;
+        let Taken { targets, shapes, crossings } = self.targets(&scope.members, &common, &parts.nodes)?;
         let base = usize::from(scope.members.len() > 1);
-        let listing = Arc::new(Listing {
+        let mut listing = Listing {
             page: page as usize,
             backwards: window.backwards,
             behind: if window.backwards { window.before.is_some() } else { window.after.is_some() },
             sort: (base, if parts.cursors { sort.len() } else { 0 }),
+            composite: false,
             cursors,
-        });
+        };
         let mut read = read(scope.place, scope.via.clone(), targets, sort, window);
         read.rows = parts.rows;
         read.total = parts.total;
         let shapes = shapes.into_iter();
         let shape = Shaping { planner: self, scope, shapes, base, read: &mut read }.named(asked)?;
+        listing.composite = read.is_composite();
+        let listing = Arc::new(listing);
         Ok((Plan { read, crossings }, What::Connection { from: Origin::Root, listing, shape }))
     }
 }

@@ -20,6 +20,16 @@ pub(super) struct Picks {
     crossings: Vec<Crossing>,
 }
 
+/// What is taken of records, and how each group of fields shows it.
+pub(super) struct Taken {
+    /// One per concrete type.
+    pub targets: Vec<Target>,
+    /// One per group.
+    pub shapes: Vec<RecordShape>,
+    /// Reads of other stores that hang on the rows.
+    pub crossings: Vec<Crossing>,
+}
+
 impl Picks {
     /// Position in the row of a pick; a field that is picked already is not picked again.
     fn add(&mut self, pick: Pick) -> usize {
@@ -52,7 +62,7 @@ impl<'a> Planner<'a> {
         members: &[String],
         common: &[Pick],
         groups: &[&[Below<'a>]],
-    ) -> Result<(Vec<Target>, Vec<RecordShape>, Vec<Crossing>), Fault> {
+    ) -> Result<Taken, Fault> {
         let several = members.len() > 1;
         let mut targets = Vec::with_capacity(members.len());
         let mut shapes = vec![RecordShape { targets: Vec::new(), widths: Vec::new() }; groups.len()];
@@ -78,7 +88,7 @@ impl<'a> Planner<'a> {
             let (filter, visible) = (Predicate::True, Predicate::True);
             targets.push(Target { of: of.clone(), filter, visible, picks: picks.list });
         }
-        Ok((targets, shapes, crossings))
+        Ok(Taken { targets, shapes, crossings })
     }
 
     fn record(&mut self, of: &str, fields: &[Asked<'a>], picks: &mut Picks) -> Result<Shape, Fault> {
@@ -97,13 +107,7 @@ impl<'a> Planner<'a> {
         Ok(shape)
     }
 
-    fn field(
-        &mut self,
-        of: &str,
-        asked: &Asked<'a>,
-        def: &'a FieldDef,
-        picks: &mut Picks,
-    ) -> Result<What, Fault> {
+    fn field(&mut self, of: &str, asked: &Asked<'a>, def: &'a FieldDef, picks: &mut Picks) -> Result<What, Fault> {
         let entity = self.served.ontology.types.get(of);
         match (&def.source, entity) {
             (Source::Property(name), Some(entity)) => match entity.properties.get(name) {

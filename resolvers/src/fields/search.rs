@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::filter::Filters;
 use super::listing::{read, ties};
-use super::record::out;
+use super::record::{Taken, out};
 use super::window::Pages;
 use super::{Job, Plan, Planner, bad};
 use crate::fault::Fault;
@@ -67,7 +67,9 @@ pub(crate) mod hit {
 impl<'a> Planner<'a> {
     pub(super) fn similar(&mut self, of: &str, asked: &Asked<'a>) -> Result<(Job, What), Fault> {
         let args = asked.args.as_ref().map_err(Clone::clone)?;
-        let Some(entity) = self.served.ontology.types.get(of) else { return Err(bad(format!("there is no type {of}"))) };
+        let Some(entity) = self.served.ontology.types.get(of) else {
+            return Err(bad(format!("there is no type {of}")));
+        };
         let property = match args.get("property").and_then(Json::as_str) {
             Some(name) => entity.properties.get(name),
             None => entity.embedded().next(),
@@ -114,9 +116,12 @@ impl<'a> Planner<'a> {
     /// How hits are read by id and shown.
     fn hits(&mut self, members: &[String], place: Place, asked: &Asked<'a>) -> Result<(Plan, What), Fault> {
         let fields = asked.below.first().map_or(&[][..], |below| below.fields.as_slice());
-        let nodes: Vec<&[_]> =
-            fields.iter().filter(|field| part(field) == Some(&Part::Node)).map(|field| field.below.as_slice()).collect();
-        let (targets, shapes, crossings) = self.targets(members, &[], &nodes)?;
+        let nodes: Vec<&[_]> = fields
+            .iter()
+            .filter(|field| part(field) == Some(&Part::Node))
+            .map(|field| field.below.as_slice())
+            .collect();
+        let Taken { targets, shapes, crossings } = self.targets(members, &[], &nodes)?;
         let plan = Plan { read: by_ids(place, targets, members.len() > 1), crossings };
         let mut shapes = shapes.into_iter();
         let mut shape = Shape::default();

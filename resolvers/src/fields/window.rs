@@ -28,7 +28,10 @@ impl Pages {
         match u32::try_from(asked) {
             Err(_) => Err(bad(format!("{argument} must not be negative"))),
             Ok(size) if size > self.max => {
-                let message = format!("{argument} is {size}; at most {} records fit on a page (`limits.page`, `@limit`)", self.max);
+                let message = format!(
+                    "{argument} is {size}; at most {} records fit on a page (`limits.page`, `@limit`)",
+                    self.max
+                );
                 Err(Fault::client(Code::PageTooLarge, message))
             }
             Ok(size) => Ok(size),
@@ -68,8 +71,7 @@ pub(crate) fn of_connection(
         Some(cursor) => cursors.open(cursor, width).map(Some),
         None => Ok(None),
     };
-    let window =
-        Window { limit: Some(page + 1), offset: 0, after: open("after")?, before: open("before")?, backwards };
+    let window = Window { limit: Some(page + 1), offset: 0, after: open("after")?, before: open("before")?, backwards };
     Ok((window, page))
 }
 

@@ -1,0 +1,204 @@
+//! The engine: a request from its document to the bytes of its answer.
+
+use std::sync::Arc;
+
+use async_graphql::dynamic::Schema;
+use futures_util::future::join_all;
+
+use crate::answer::{Loaded, Writer};
+use crate::document::{Document, Documents, Refusal};
+use crate::fault::{Code, Fault};
+use crate::fields::{Job, Planner};
+use crate::guard::Principal;
+use crate::plan::{self, Asked, Sort};
+use crate::ports::{Call, Served};
+use crate::shape::{Out, What};
+use crate::value::Value;
+use crate::{Answer, Ask, Ports, Settings, bind, cost};
+
+mod apply;
+mod checks;
+mod cross;
+mod explain;
+mod introspect;
+mod reply;
+mod run;
+mod search;
+mod watch;
+mod write;
+
+use apply::Appliers;
+pub(crate) use run::Run;
+
+/// Answers requests over the ports of a process.
+pub struct Engine {
+    pub(crate) ports: Ports,
+    pub(crate) settings: Settings,
+    documents: Documents,
+    appliers: Arc<Appliers>,
+}
+
+/// A tenant's published ontology, bound to GraphQL.
+pub struct Bound {
+    served: Served,
+    schema: Schema,
+}
+
+impl Bound {
+    /// What is served.
+    pub fn served(&self) -> &Served {
+        &self.served
+    }
+
+    /// The API as SDL, as introspection tells it.
+    pub fn sdl(&self) -> String {
+        self.schema.sdl()
+    }
+}
+
+/// A field at the root with what was planned for it.
+pub(crate) struct Rooted {
+    out: Out,
+    job: Result<Job, Fault>,
+}
+
+/// A planned operation.
+pub(crate) struct Planned {
+    sort: Sort,
+    roots: Vec<Rooted>,
+    crossings: usize,
+    price: u64,
+    introspected: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Engine {
+    /// An engine over ports.
+    pub fn new(ports: Ports, settings: Settings) -> Arc<Self> {
+        let documents = Documents::new(settings.limits.cached_documents);
+        let appliers = Appliers::new(ports.clone());
+        Arc::new(Self { ports, settings, documents, appliers })
+    }
+
+    /// Binds a tenant's ontology to GraphQL. Touches no store.
+    ///
+    /// # Errors
+    /// Internal, when the API contradicts itself.
+    pub fn bind(&self, served: Served) -> Result<Arc<Bound>, Fault> {
+        let schema = bind::schema(&served.api, &self.settings)?;
+        Ok(Arc::new(Bound { served, schema }))
+    }
+
+    /// A response with only an error.
+    pub fn refusal(fault: &Fault) -> Answer {
+        reply::refusal(fault)
+    }
+
+    /// Answers a query or a mutation. A subscription is refused.
+    pub async fn answer(&self, bound: &Arc<Bound>, principal: &Principal, ask: Ask) -> Answer {
+        let deadline = tokio::time::Instant::from_std(ask.deadline);
+        match tokio::time::timeout_at(deadline, self.answer_in_time(bound, principal, &ask)).await {
+            Ok(answer) => answer,
+            Err(_) => reply::refusal(&Fault::client(
+                Code::Timeout,
+                "the request took longer than it may (`server.request_timeout`)",
+            )),
+        }
+    }
+
+    async fn answer_in_time(&self, bound: &Arc<Bound>, principal: &Principal, ask: &Ask) -> Answer {
+        let document = match self.documents.open(&bound.served, &bound.schema, &self.settings.limits, &ask.query).await
+        {
+            Ok(document) => document,
+            Err(Refusal::Fault(fault)) => return reply::refusal(&fault),
+            Err(Refusal::Invalid(errors)) => return reply::invalid(&errors),
+        };
+        let planned = match self.planned(bound, &document, ask).await {
+            Ok(planned) => planned,
+            Err(fault) => return reply::refusal(&fault),
+        };
+        match planned.sort {
+            Sort::Subscription => {
+                let message = "a subscription needs a stream: WebSocket (graphql-transport-ws) or text/event-stream";
+                reply::refusal(&Fault::client(Code::BadRequest, message))
+            }
+            Sort::Mutation if !ask.may_write => {
+                reply::refusal(&Fault::client(Code::BadRequest, "a mutation needs POST"))
+            }
+            _ => self.executed(bound, principal, ask, planned).await,
+        }
+    }
+
+    /// Plans an operation and checks its price; nothing has run yet.
+    pub(crate) async fn planned(&self, bound: &Bound, document: &Document, ask: &Ask) -> Result<Planned, Fault> {
+        let operation = document.operation(ask.operation_name.as_deref())?;
+        let sort = Sort::of(&operation.node);
+        let asked = plan::asked(&bound.served.api, &document.parsed, &operation.node, &ask.variables)?;
+        let introspected = introspect::answer(bound, &self.settings, document, operation, &asked, ask).await?;
+        let mut planner = Planner::new(&bound.served, &self.settings.limits, &self.settings.cursor_secret);
+        let roots: Vec<Rooted> =
+            asked.iter().map(|asked| rooted(&mut planner, asked, sort)).collect::<Result<_, _>>()?;
+        let price = roots.iter().filter_map(|root| root.job.as_ref().ok()).map(cost::job).fold(0, u64::saturating_add);
+        let limit = self.settings.limits.price;
+        if price > limit {
+            let message = format!(
+                "the operation may touch {price} records; the limit `limits.price` is {limit}. Ask for smaller pages"
+            );
+            return Err(Fault::client(Code::TooExpensive, message));
+        }
+        Ok(Planned { sort, roots, crossings: planner.crossings(), price, introspected })
+    }
+
+    async fn executed(&self, bound: &Bound, principal: &Principal, ask: &Ask, planned: Planned) -> Answer {
+        let call = Call { deadline: ask.deadline, trace: &ask.trace };
+        let run = Run { engine: self, bound, principal, call };
+        let sort = planned.sort;
+        let work = run::Work::new(run, planned.crossings);
+        let mut fields = Vec::with_capacity(planned.roots.len());
+        if sort == Sort::Mutation {
+            for root in planned.roots {
+                let outcome = match root.job {
+                    Ok(job) => work.job(&job, &root.out, planned.introspected.as_ref(), ask).await,
+                    Err(fault) => Err(fault),
+                };
+                fields.push((root.out, outcome));
+            }
+        } else {
+            let outcomes = join_all(planned.roots.iter().map(|root| async {
+                match &root.job {
+                    Ok(job) => work.job(job, &root.out, planned.introspected.as_ref(), ask).await,
+                    Err(fault) => Err(fault.clone()),
+                }
+            }));
+            let outcomes = outcomes.await;
+            fields.extend(planned.roots.into_iter().map(|root| root.out).zip(outcomes));
+        }
+        self.written(&fields, &work.loaded(), sort)
+    }
+
+    /// The bytes of a response.
+    pub(crate) fn written(&self, fields: &[(Out, Result<Value, Fault>)], loaded: &Loaded, sort: Sort) -> Answer {
+        let mut writer = Writer::new(loaded, self.settings.limits.errors);
+        writer.root(fields);
+        let (data, errors) = writer.finish();
+        reply::executed(&data, &errors, sort)
+    }
+
+    pub(crate) async fn document(&self, bound: &Bound, text: &str) -> Result<Arc<Document>, Refusal> {
+        self.documents.open(&bound.served, &bound.schema, &self.settings.limits, text).await
+    }
+}
+
+/// Plans one root field. What the caller can mend is the field's error; what is ours is the request's.
+fn rooted<'a>(planner: &mut Planner<'a>, asked: &Asked<'a>, sort: Sort) -> Result<Rooted, Fault> {
+    let required = asked.def.is_none_or(|def| def.ty.is_required()) && !asked.name.starts_with("__t");
+    let (job, what) = match planner.root(asked) {
+        Ok((job, what)) => (Ok(job), what),
+        Err(fault @ Fault::Client(_)) if fault.code() == Code::BadUserInput && asked.args.is_err() => {
+            return Err(fault);
+        }
+        Err(fault @ Fault::Client(_)) => (Err(fault), What::Typename("".into())),
+        Err(fault) => return Err(fault),
+    };
+    let what = if asked.name == "__typename" { What::Typename(sort.root().into()) } else { what };
+    Ok(Rooted { out: Out { key: asked.key.clone(), at: asked.at, required, what }, job })
+}

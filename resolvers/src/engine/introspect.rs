@@ -1,0 +1,101 @@
+//! Introspection, which is async-graphql's own. Beside data fields, it is given a document without them.
+
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet};
+use async_graphql::{Positioned, Request, Variables};
+use async_graphql_value::Value as Literal;
+use serde_json::{Map, Value as Json};
+
+use super::Bound;
+use crate::document::Document;
+use crate::fault::{Code, Fault};
+use crate::plan::{self, Asked};
+use crate::{Ask, Settings, bind};
+
+/// What `__schema` and `__type` answer, by response key; `None` when neither is asked.
+pub(super) async fn answer(
+    bound: &Bound,
+    settings: &Settings,
+    document: &Document,
+    operation: &Positioned<OperationDefinition>,
+    asked: &[Asked<'_>],
+    ask: &Ask,
+) -> Result<Option<Map<String, Json>>, Fault> {
+    if !asked.iter().any(|field| matches!(field.name, "__schema" | "__type")) {
+        return Ok(None);
+    }
+    if !settings.introspection {
+        return Err(Fault::client(Code::GraphqlValidationFailed, "introspection is switched off"));
+    }
+    let Some(mut only) = plan::introspection_only(&document.parsed, operation, asked) else { return Ok(None) };
+    drop_unused(&mut only);
+    let mut request = Request::new("").data(bind::Execute);
+    request.variables = Variables::from_json(Json::Object(ask.variables.clone()));
+    request.set_parsed_query(only);
+    let response = bound.schema.execute(request).await;
+    if let Some(error) = response.errors.first() {
+        return Err(Fault::client(Code::GraphqlValidationFailed, &error.message));
+    }
+    match response.data.into_json() {
+        Ok(Json::Object(found)) => Ok(Some(found)),
+        _ => Err(Fault::internal("introspection", "the answer is no object")),
+    }
+}
+
+/// Takes out fragments and variables that only data fields used: validation would refuse them.
+fn drop_unused(document: &mut ExecutableDocument) {
+    let mut used = Used::default();
+    for (_, operation) in document.operations.iter() {
+        used.set(document, &operation.node.selection_set.node);
+    }
+    let Used { fragments, variables } = used;
+    document.fragments.retain(|name, _| fragments.iter().any(|known| known == name.as_str()));
+    if let async_graphql::parser::types::DocumentOperations::Single(operation) = &mut document.operations {
+        let definitions = &mut operation.node.variable_definitions;
+        definitions.retain(|definition| variables.iter().any(|known| known == definition.node.name.node.as_str()));
+    }
+}
+
+#[derive(Default)]
+struct Used {
+    fragments: Vec<String>,
+    variables: Vec<String>,
+}
+
+impl Used {
+    fn set(&mut self, document: &ExecutableDocument, set: &SelectionSet) {
+        for item in &set.items {
+            for directive in item.node.directives() {
+                for (_, value) in &directive.node.arguments {
+                    self.value(&value.node);
+                }
+            }
+            match &item.node {
+                Selection::Field(field) => {
+                    for (_, value) in &field.node.arguments {
+                        self.value(&value.node);
+                    }
+                    self.set(document, &field.node.selection_set.node);
+                }
+                Selection::InlineFragment(inline) => self.set(document, &inline.node.selection_set.node),
+                Selection::FragmentSpread(spread) => {
+                    let name = spread.node.fragment_name.node.to_string();
+                    if !self.fragments.contains(&name) {
+                        self.fragments.push(name.clone());
+                        if let Some(fragment) = document.fragments.get(name.as_str()) {
+                            self.set(document, &fragment.node.selection_set.node);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn value(&mut self, value: &Literal) {
+        match value {
+            Literal::Variable(name) => self.variables.push(name.to_string()),
+            Literal::List(items) => items.iter().for_each(|item| self.value(item)),
+            Literal::Object(fields) => fields.values().for_each(|item| self.value(item)),
+            _ => {}
+        }
+    }
+}

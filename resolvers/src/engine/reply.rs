@@ -1,0 +1,78 @@
+//! The JSON of a response. Internal faults are logged here, once, under an id that the client sees instead of the cause.
+
+use async_graphql::ServerError;
+use bytes::Bytes;
+use serde_json::{Value as Json, json};
+
+use crate::Answer;
+use crate::answer::FieldError;
+use crate::fault::{Code, Fault};
+use crate::plan::Sort;
+
+/// A response with only one error: nothing was executed.
+pub(super) fn refusal(fault: &Fault) -> Answer {
+    let errors = [shown(fault)];
+    let body = json!({ "errors": errors }).to_string();
+    Answer { body: Bytes::from(body), refused: Some(fault.code()), errors: 1, operation: None }
+}
+
+/// A response with what validation found.
+pub(super) fn invalid(errors: &[ServerError]) -> Answer {
+    let shown: Vec<Json> = errors
+        .iter()
+        .map(|error| {
+            let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+            let code =
+                code.and_then(|code| code.clone().into_json().ok()).unwrap_or_else(|| Code::BadRequest.as_str().into());
+            let locations: Vec<Json> =
+                error.locations.iter().map(|pos| json!({ "line": pos.line, "column": pos.column })).collect();
+            json!({ "message": error.message, "locations": locations, "extensions": { "code": code } })
+        })
+        .collect();
+    let parse_failed = errors.iter().any(|error| {
+        error.extensions.as_ref().is_some_and(|e| e.get("code") == Some(&Code::GraphqlParseFailed.as_str().into()))
+    });
+    let refused = if parse_failed { Code::GraphqlParseFailed } else { Code::GraphqlValidationFailed };
+    let body = json!({ "errors": shown }).to_string();
+    Answer { body: Bytes::from(body), refused: Some(refused), errors: shown.len(), operation: None }
+}
+
+/// A response with data and the errors of its fields.
+pub(super) fn executed(data: &[u8], errors: &[FieldError], sort: Sort) -> Answer {
+    let mut body = Vec::with_capacity(data.len() + 16);
+    body.extend_from_slice(b"{\"data\":");
+    body.extend_from_slice(data);
+    if !errors.is_empty() {
+        let shown: Vec<Json> = errors.iter().map(of_field).collect();
+        body.extend_from_slice(b",\"errors\":");
+        // Values of JSON always serialise into a vector.
+        let _ = serde_json::to_writer(&mut body, &shown);
+    }
+    body.push(b'}');
+    Answer { body: Bytes::from(body), refused: None, errors: errors.len(), operation: Some(sort.as_str()) }
+}
+
+fn of_field(error: &FieldError) -> Json {
+    let (line, column) = error.at;
+    let mut shown = shown(&error.fault);
+    shown["locations"] = json!([{ "line": line, "column": column }]);
+    shown["path"] = serde_json::to_value(&error.path).unwrap_or_default();
+    shown
+}
+
+/// A fault as the client sees it.
+pub(super) fn shown(fault: &Fault) -> Json {
+    match fault {
+        Fault::Client(fault) => json!({ "message": fault.message, "extensions": { "code": fault.code.as_str() } }),
+        Fault::Internal(inner) => {
+            let id = ulid::Ulid::new().to_string();
+            tracing::error!(error_id = %id, part = inner.part, retryable = inner.retryable, cause = %inner.cause, "internal fault");
+            let message = if inner.retryable {
+                format!("the store {} cannot be reached at the moment; error id {id}", inner.part)
+            } else {
+                format!("something went wrong on our side; error id {id}")
+            };
+            json!({ "message": message, "extensions": { "code": fault.code().as_str(), "errorId": id } })
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Running what was planned: each read guarded, its conditions across stores resolved, its crossings loaded by level.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use serde_json::{Map, Value as Json};
+
+use super::{Bound, Engine, cross};
+use crate::Ask;
+use crate::answer::Loaded;
+use crate::fault::Fault;
+use crate::fields::{Crossing, Job, Plan};
+use crate::guard::{self, Allowed, Principal};
+use crate::loaders::Loaders;
+use crate::ports::{Call, Reader};
+use crate::read::{Pick, Place, Read};
+use crate::shape::{Out, What};
+use crate::value::{Key, Value};
+
+/// Everything that one request's reads have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'r> {
+    pub engine: &'r Engine,
+    pub bound: &'r Bound,
+    pub principal: &'r Principal,
+    pub call: Call<'r>,
+}
+
+impl<'r> Run<'r> {
+    /// A guarded read with its conditions across stores resolved.
+    pub async fn allowed(&self, read: Read) -> Result<Allowed<Read>, Fault> {
+        let allowed = guard::read(self.principal, &self.bound.served.ontology, read)?;
+        cross::resolved(self, allowed).await
+    }
+
+    /// The outcome of a read at the root.
+    pub async fn read(&self, read: &Read) -> Result<Value, Fault> {
+        let allowed = self.allowed(read.clone()).await?;
+        self.reader(read.place).read(&allowed, self.call).await
+    }
+
+    /// The outcomes of a read by keys.
+    pub async fn read_many(&self, read: &Read, keys: &[Value]) -> Result<Vec<Value>, Fault> {
+        let allowed = self.allowed(read.clone()).await?;
+        self.reader(read.place).read_many(&allowed, keys, self.call).await
+    }
+
+    /// The store of a place.
+    pub fn reader(&self, place: Place) -> &'r dyn Reader {
+        match place {
+            Place::Nodes | Place::Relationships => self.engine.ports.graph.as_ref(),
+            Place::Rows => self.engine.ports.metadata.as_ref(),
+        }
+    }
+}
+
+/// The work of one request: runs jobs and gathers what crossings bring.
+pub(crate) struct Work<'r> {
+    pub run: Run<'r>,
+    loaders: Loaders<'r>,
+    loaded: Mutex<Loaded>,
+}
+
+impl<'r> Work<'r> {
+    /// Work with that many crossings.
+    pub fn new(run: Run<'r>, crossings: usize) -> Self {
+        let loaded = std::iter::repeat_with(|| None).take(crossings).collect();
+        Self { run, loaders: Loaders::new(run), loaded: Mutex::new(loaded) }
+    }
+
+    /// What the crossings brought.
+    pub fn loaded(&self) -> Loaded {
+        std::mem::take(&mut *self.loaded.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The outcome of a root field.
+    pub async fn job(
+        &self,
+        job: &Job,
+        out: &Out,
+        introspected: Option<&Map<String, Json>>,
+        ask: &Ask,
+    ) -> Result<Value, Fault> {
+        match job {
+            Job::Nothing => match (&out.what, introspected) {
+                (What::Typename(name), Some(found)) if name.is_empty() => {
+                    Ok(Value::Json(found.get(out.key.as_ref()).cloned().unwrap_or_default()))
+                }
+                _ => Ok(Value::Null),
+            },
+            Job::Read(plan) => self.plan(plan).await,
+            Job::Similar(similar) => self.similar(similar).await,
+            Job::Search(search) => self.search(search).await,
+            Job::Write(write) => self.write(write, ask).await,
+            Job::Watch(_) => Err(Fault::internal("engine", "a watch outside of a stream")),
+        }
+    }
+
+    /// The outcome of a plan at the root, with its crossings loaded.
+    pub async fn plan(&self, plan: &Plan) -> Result<Value, Fault> {
+        let outcome = self.run.read(&plan.read).await?;
+        self.cross(plan, &[&outcome]).await;
+        Ok(outcome)
+    }
+
+    /// The outcomes of a plan by keys, in their order, with its crossings loaded.
+    pub async fn plan_many(&self, plan: &Plan, keys: &[Value]) -> Result<Vec<Value>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outcomes = self.run.read_many(&plan.read, keys).await?;
+        self.cross(plan, &outcomes.iter().collect::<Vec<_>>()).await;
+        Ok(outcomes)
+    }
+
+    /// Loads what hangs on outcomes of a plan: all crossings side by side, each with all keys at once.
+    fn cross<'s>(&'s self, plan: &'s Plan, outcomes: &'s [&'s Value]) -> BoxFuture<'s, ()> {
+        async move {
+            join_all(plan.crossings.iter().map(|crossing| self.crossing(&plan.read, crossing, outcomes))).await;
+        }
+        .boxed()
+    }
+
+    async fn crossing(&self, read: &Read, crossing: &Crossing, outcomes: &[&Value]) {
+        let mut keys = HashSet::new();
+        for outcome in outcomes {
+            gather(read, outcome, &crossing.trail, crossing, &mut keys);
+        }
+        let loaded = match keys.is_empty() {
+            true => Ok(HashMap::new()),
+            false => self.loaders.load(&crossing.plan.read, keys.into_iter().collect()).await,
+        };
+        if let Ok(found) = &loaded {
+            let inner: Vec<&Value> = found.values().map(Arc::as_ref).collect();
+            self.cross(&crossing.plan, &inner).await;
+        }
+        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = all.get_mut(crossing.id) {
+            *place = Some(loaded);
+        }
+    }
+}
+
+/// Rows of an outcome.
+pub(crate) fn rows<'v>(read: &Read, outcome: &'v Value) -> &'v [Value] {
+    let rows = match outcome {
+        Value::List(parts) if read.is_composite() => parts.first(),
+        _ => Some(outcome),
+    };
+    rows.and_then(Value::as_list).unwrap_or(&[])
+}
+
+/// Gathers the keys of a crossing from an outcome, down its trail.
+fn gather(read: &Read, outcome: &Value, trail: &[crate::fields::Step], crossing: &Crossing, keys: &mut HashSet<Key>) {
+    let several = read.targets.len() > 1;
+    let wanted = trail.first().map_or(crossing.target, |step| step.target);
+    for row in rows(read, outcome).iter().filter_map(Value::as_list) {
+        let at = if several { row.first().and_then(Value::as_int).and_then(|n| usize::try_from(n).ok()) } else { None };
+        if several && at != wanted {
+            continue;
+        }
+        match trail.split_first() {
+            None => keys.extend(row.get(crossing.slot).and_then(Value::key)),
+            Some((step, rest)) => {
+                let target = read.targets.get(at.unwrap_or(0));
+                let pick = target.and_then(|target| target.picks.get(step.slot - read.first_pick()));
+                if let (Some(Pick::Read(inner)), Some(outcome)) = (pick, row.get(step.slot)) {
+                    gather(inner, outcome, rest, crossing, keys);
+                }
+            }
+        }
+    }
+}
