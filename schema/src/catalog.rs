@@ -1,12 +1,14 @@
 //! All definitions by name: the user's and the built-in ones, with extensions merged in, and the part each plays.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 
 use crate::names;
 use crate::ontology::{ENTITY, Scalar};
 use crate::parse;
 use crate::problem::{Code, Problems};
-use crate::syntax::{Definition, Document, Sort, Word, find};
+use crate::syntax::{Definition, Document, Sort, Word, find, repeated};
 
 /// The built-in types, in the same language as everybody's.
 const PRELUDE: &str = include_str!("prelude.graphql");
@@ -167,15 +169,11 @@ fn duplicates(definition: &mut Definition, problems: &mut Problems) {
 }
 
 fn once<T>(list: &mut Vec<T>, name: impl Fn(&T) -> &Word, message: impl Fn(&str) -> String, problems: &mut Problems) {
-    let mut seen = std::collections::HashSet::new();
-    list.retain(|item| {
-        let word = name(item);
-        let first = seen.insert(word.text.clone());
-        if !first {
-            problems.add(Code::DuplicateName, word.span, message(&word.text));
-        }
-        first
-    });
+    for word in repeated(list.iter().map(&name)) {
+        problems.add(Code::DuplicateName, word.span, message(&word.text));
+    }
+    let mut seen = HashSet::new();
+    list.retain(|item| seen.insert(name(item).text.clone()));
 }
 
 /// Settles the part a definition plays. An object type without a directive is a node type, as in the Neo4j GraphQL Library.

@@ -1,8 +1,8 @@
 //! The directives of the language: where each may stand, and what its arguments are. What they mean is for later stages.
 
 use crate::catalog::{Catalog, Entry};
-use crate::problem::{Code, Problem, Problems};
-use crate::syntax::{Argument, Directive, Lit, Literal, Sort};
+use crate::problem::{Code, Problems, nearest};
+use crate::syntax::{Argument, Directive, Lit, Literal, Sort, repeated};
 
 /// Where a directive can stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +104,10 @@ pub(crate) fn check(catalog: &Catalog, problems: &mut Problems) {
 }
 
 fn list(directives: &[Directive], place: Place, problems: &mut Problems) {
-    for (at, directive) in directives.iter().enumerate() {
+    for word in repeated(directives.iter().map(|directive| &directive.name)) {
+        problems.add(Code::DuplicateDirective, word.span, format!("`@{}` stands here twice", word.text));
+    }
+    for directive in directives {
         let name = directive.name.text.as_str();
         let Some(signature) = SIGNATURES.iter().find(|signature| signature.name == name) else {
             let known = SIGNATURES.iter().filter(|s| s.places.contains(&place)).map(|s| s.name);
@@ -114,8 +117,6 @@ fn list(directives: &[Directive], place: Place, problems: &mut Problems) {
         };
         if !signature.places.contains(&place) {
             misplaced(directive, signature, place, problems);
-        } else if directives[..at].iter().any(|other| other.name.text == name) {
-            problems.add(Code::DuplicateDirective, directive.span, format!("`@{name}` stands here twice"));
         } else {
             arguments(directive, signature, problems);
         }
@@ -143,22 +144,21 @@ fn misplaced(directive: &Directive, signature: &Signature, place: Place, problem
 
 fn arguments(directive: &Directive, signature: &Signature, problems: &mut Problems) {
     let name = &directive.name.text;
-    for (at, Argument { name: word, value }) in directive.arguments.iter().enumerate() {
+    for word in repeated(directive.arguments.iter().map(|argument| &argument.name)) {
+        problems.add(Code::DuplicateName, word.span, format!("argument `{}` is given twice", word.text));
+    }
+    for Argument { name: word, value } in &directive.arguments {
         let parameter = signature.parameters.iter().find(|parameter| parameter.name == word.text);
         match parameter {
             None => {
                 let known = signature.parameters.iter().map(|parameter| parameter.name);
                 let message = format!("`@{name}` has no argument `{}`", word.text);
                 let all: Vec<_> = known.clone().map(|known| format!("`{known}`")).collect();
-                let problem = problems.add(Code::UnknownArgument, word.span, message);
-                problem.help(match all.len() {
+                let help = match all.len() {
                     0 => format!("`@{name}` has no arguments"),
                     _ => format!("its arguments are {}", all.join(", ")),
-                });
-                problem.nearest(&word.text, known);
-            }
-            Some(_) if directive.arguments[..at].iter().any(|other| other.name.text == word.text) => {
-                problems.add(Code::DuplicateName, word.span, format!("argument `{}` is given twice", word.text));
+                };
+                problems.add(Code::UnknownArgument, word.span, message).help(help).nearest(&word.text, known);
             }
             Some(parameter) => argument(parameter, value, problems),
         }
@@ -212,8 +212,7 @@ fn fits(parameter: &Parameter, value: &Literal, problems: &mut Problems) {
         (Shape::Word(words) | Shape::Words(words), _) => format!("one of {}", words.join(", ")),
     };
     let message = format!("`{}` takes {wanted}, not {}", parameter.name, written(&value.value));
-    let problem = problems.add(Code::InvalidArgument, value.span, message);
-    advise(parameter.shape, &value.value, problem);
+    problems.add(Code::InvalidArgument, value.span, message).advice(advice(parameter.shape, &value.value));
 }
 
 /// The value as it is shown in a message.
@@ -225,17 +224,15 @@ fn written(value: &Lit) -> String {
     }
 }
 
-fn advise(shape: Shape, value: &Lit, problem: &mut Problem) {
+fn advice(shape: Shape, value: &Lit) -> Option<String> {
     match (shape, value) {
-        (Shape::Text | Shape::Texts, Lit::Enum(word)) => {
-            problem.help(format!("write \"{word}\""));
-        }
+        (Shape::Text | Shape::Texts, Lit::Enum(word)) => Some(format!("write \"{word}\"")),
         (Shape::Word(words) | Shape::Words(words), Lit::Text(text)) if words.contains(&text.as_str()) => {
-            problem.help(format!("write {text} without quotes"));
+            Some(format!("write {text} without quotes"))
         }
         (Shape::Word(words) | Shape::Words(words), Lit::Enum(word)) => {
-            problem.nearest(word, words.iter().copied());
+            nearest(word, words.iter().copied()).map(|near| format!("did you mean `{near}`?"))
         }
-        _ => {}
+        _ => None,
     }
 }

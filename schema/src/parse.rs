@@ -10,6 +10,10 @@ use crate::syntax::{Argument, Choice, Definition, Directive, Document, Field, Li
 pub const MAX_BYTES: usize = 1 << 20;
 /// Most tokens that are read.
 const MAX_TOKENS: usize = 200_000;
+/// Most definitions: each becomes a dozen types of the API.
+const MAX_DEFINITIONS: usize = 1_000;
+/// Most fields of all definitions together: a relationship becomes a dozen types of the API.
+const MAX_FIELDS: usize = 10_000;
 /// Deepest nesting of values and types.
 const MAX_DEPTH: usize = 64;
 
@@ -40,6 +44,20 @@ pub(crate) fn parse(sdl: &str, problems: &mut Problems) -> Document {
         document.damaged = true;
         let code = if error.is_limit() { Code::Limit } else { Code::Syntax };
         problems.add(code, span, message(error.message()));
+    }
+    bounded(document, problems)
+}
+
+/// Drops what is more than an ontology may hold.
+fn bounded(mut document: Document, problems: &mut Problems) -> Document {
+    let fields = document.definitions.iter().map(|definition| definition.fields.len()).sum::<usize>();
+    let count = document.definitions.len();
+    for (number, most, what) in [(count, MAX_DEFINITIONS, "definitions"), (fields, MAX_FIELDS, "fields")] {
+        if number > most {
+            let message = format!("the ontology has {number} {what}, more than the {most} that are read");
+            problems.add(Code::Limit, Span::default(), message);
+            document = Document { definitions: Vec::new(), damaged: true };
+        }
     }
     document
 }

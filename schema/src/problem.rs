@@ -104,19 +104,32 @@ pub struct Problem {
     pub end: usize,
 }
 
-impl Problem {
-    /// Adds a line of help.
-    pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
-        self.help = Some(help.into());
+/// A problem that was just noted, to which help can be added. Beyond the problems that are kept, nothing is.
+pub(crate) struct Note<'p>(Option<&'p mut Problem>);
+
+impl Note<'_> {
+    /// Says what to do about it.
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
+        self.advice(Some(help.into()))
+    }
+
+    /// Says what to do about it, if anything is known.
+    pub(crate) fn advice(mut self, help: Option<String>) -> Self {
+        if let (Some(problem), Some(help)) = (&mut self.0, help) {
+            problem.help = Some(help);
+        }
         self
     }
 
-    /// Adds `did you mean` when a candidate is near, and otherwise what `or` says.
-    pub(crate) fn nearest<'c>(&mut self, name: &str, candidates: impl IntoIterator<Item = &'c str>) -> &mut Self {
-        if let Some(near) = nearest(name, candidates) {
-            self.help = Some(format!("did you mean `{near}`?"));
+    /// Asks `did you mean` when a candidate is near; otherwise the help stays as it was.
+    pub(crate) fn nearest<'c>(self, name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Self {
+        match self.0 {
+            Some(_) => {
+                let near = nearest(name, candidates);
+                self.advice(near.map(|near| format!("did you mean `{near}`?")))
+            }
+            None => self,
         }
-        self
     }
 }
 
@@ -129,33 +142,28 @@ pub struct Problems {
     pub more: usize,
     #[serde(skip)]
     source: String,
-    #[serde(skip)]
-    overflow: Option<Box<Problem>>,
 }
 
 impl Problems {
     pub(crate) fn new(source: &str) -> Self {
-        Self { problems: Vec::new(), more: 0, source: source.to_owned(), overflow: None }
+        Self { problems: Vec::new(), more: 0, source: source.to_owned() }
     }
 
     /// Notes a problem; help can be added to what is returned.
-    pub(crate) fn add(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Problem {
-        let end = self.source.len();
-        let problem = Problem {
-            code,
-            message: message.into(),
-            help: None,
-            line: 0,
-            column: 0,
-            start: span.start.min(end),
-            end: span.end.min(end),
-        };
-        if self.problems.len() < KEPT {
-            self.problems.push(problem);
-            return self.problems.last_mut().expect("just pushed");
+    pub(crate) fn add(&mut self, code: Code, span: Span, message: impl Into<String>) -> Note<'_> {
+        if self.problems.len() >= KEPT {
+            self.more += 1;
+            return Note(None);
         }
-        self.more += 1;
-        self.overflow.insert(Box::new(problem))
+        let (start, end) = (span.start.min(self.source.len()), span.end.min(self.source.len()));
+        let problem = Problem { code, message: message.into(), help: None, line: 0, column: 0, start, end };
+        self.problems.push(problem);
+        Note(self.problems.last_mut())
+    }
+
+    /// True when nothing was wrong so far.
+    pub(crate) fn none(&self) -> bool {
+        self.problems.is_empty()
     }
 
     /// The value when nothing is wrong, and otherwise the problems with their lines and columns.
@@ -163,7 +171,6 @@ impl Problems {
         if self.problems.is_empty() {
             return Ok(value);
         }
-        self.overflow = None;
         self.problems.sort_by_key(|problem| (problem.start, problem.end));
         self.problems.dedup_by(|a, b| (a.code, a.start, &a.message) == (b.code, b.start, &b.message));
         for problem in &mut self.problems {

@@ -155,8 +155,7 @@ fn default(
     let mut coerced = |literal: &Literal| match values::coerce(literal, &property.scalar, enums) {
         Ok(value) => Some(value),
         Err(misfit) => {
-            let problem = problems.add(Code::InvalidDefault, literal.span, misfit.message);
-            problem.help = misfit.help;
+            problems.add(Code::InvalidDefault, literal.span, misfit.message).advice(misfit.help);
             None
         }
     };

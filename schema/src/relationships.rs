@@ -112,8 +112,8 @@ fn edge_type(catalog: &Catalog, name: &str, place: Span, problems: &mut Problems
         None => {
             let edges = [Role::Edge];
             let known = catalog.of(&edges).map(|(_, definition)| definition.name.text.as_str());
-            let problem = problems.add(Code::UnknownType, place, format!("unknown type `{name}`"));
-            problem.help(format!("declare it as `type {name} @relationshipProperties`")).nearest(name, known);
+            let help = format!("declare it as `type {name} @relationshipProperties`");
+            problems.add(Code::UnknownType, place, format!("unknown type `{name}`")).help(help).nearest(name, known);
         }
     }
     None

@@ -8,7 +8,7 @@ use crate::directives::OPERATIONS;
 use crate::ontology::{EntityType, Ontology};
 use crate::policy::{Authentication, Condition, Operation, Policy, Rule, When};
 use crate::problem::{Code, Problems, Span};
-use crate::syntax::{Argument, Directive, Lit, Literal, find};
+use crate::syntax::{Argument, Directive, Lit, Literal, find, repeated};
 
 /// Compiles all rules into the types and properties they stand on.
 pub(crate) fn compile(catalog: &Catalog, mut ontology: Ontology, problems: &mut Problems) -> Ontology {
@@ -124,8 +124,8 @@ fn rule(kind: Kind, written: &Literal, entity: &EntityType, known: &Ontology, pr
             other => {
                 let message = format!("a {} rule has no `{other}`", kind.word());
                 let help = format!("it has {}", list(kind.fields()));
-                let problem = problems.add(Code::InvalidRule, name.span, message);
-                problem.help(help).nearest(other, kind.fields().iter().copied());
+                let known = kind.fields().iter().copied();
+                problems.add(Code::InvalidRule, name.span, message).help(help).nearest(other, known);
             }
         }
     }
@@ -155,13 +155,10 @@ fn words(written: &Literal, name: &str, allowed: &[&'static str], problems: &mut
             Some(word) => words.push(*word),
             None => {
                 let message = format!("`{name}` takes {}", list(allowed));
-                let create = item.word() == Some("CREATE");
-                let help = "what is being created cannot be filtered; use `validate`";
-                let problem = problems.add(Code::InvalidRule, item.span, message);
-                problem.nearest(item.word().unwrap_or_default(), allowed.iter().copied());
-                if create {
-                    problem.help(help);
-                }
+                let create = item.word() == Some("CREATE") && allowed.contains(&"READ");
+                let help = create.then(|| "what is being created cannot be filtered; use `validate`".to_owned());
+                let (word, known) = (item.word().unwrap_or_default(), allowed.iter().copied());
+                problems.add(Code::InvalidRule, item.span, message).nearest(word, known).advice(help);
             }
         }
     }
@@ -187,20 +184,15 @@ fn operation(word: &str) -> Option<Operation> {
 
 /// Reports fields of an object that are given twice.
 fn once(fields: &[Argument], problems: &mut Problems) {
-    for (at, field) in fields.iter().enumerate() {
-        if fields[..at].iter().any(|other| other.name.text == field.name.text) {
-            let message = format!("`{}` is given twice", field.name.text);
-            complain(problems, field.name.span, message, "put the two into a list of `AND`");
-        }
+    for word in repeated(fields.iter().map(|field| &field.name)) {
+        let message = format!("`{}` is given twice", word.text);
+        complain(problems, word.span, message, "put the two into a list of `AND`");
     }
 }
 
 /// Notes a problem with a rule; an empty help is none.
 fn complain(problems: &mut Problems, place: Span, message: String, help: &str) {
-    let problem = problems.add(Code::InvalidRule, place, message);
-    if !help.is_empty() {
-        problem.help(help);
-    }
+    problems.add(Code::InvalidRule, place, message).advice((!help.is_empty()).then(|| help.to_owned()));
 }
 
 /// Words for a message: `a`, `b` or `c`.

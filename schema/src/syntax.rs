@@ -1,5 +1,7 @@
 //! The SDL as a tree of owned words, each with its place: what the parser hands to the other stages.
 
+use std::collections::HashSet;
+
 use crate::problem::Span;
 
 /// A word of the text.
@@ -143,6 +145,12 @@ impl Lit {
 /// The directive of that name among some.
 pub(crate) fn find<'d>(directives: &'d [Directive], name: &str) -> Option<&'d Directive> {
     directives.iter().find(|directive| directive.name.text == name)
+}
+
+/// The words that were there before, each time they come again.
+pub(crate) fn repeated<'w>(words: impl Iterator<Item = &'w Word>) -> impl Iterator<Item = &'w Word> {
+    let mut seen = HashSet::new();
+    words.filter(move |word| !seen.insert(word.text.as_str()))
 }
 
 impl Directive {

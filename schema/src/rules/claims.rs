@@ -41,6 +41,14 @@ fn inside(written: &Literal, path: &[String], problems: &mut Problems) -> Condit
         );
         return Condition::All(Vec::new());
     };
+    if fields.is_empty() {
+        complain(
+            problems,
+            written.span,
+            "the condition is empty".to_owned(),
+            "for example `{roles: {includes: \"admin\"}}`",
+        );
+    }
     once(fields, problems);
     let conditions = fields.iter().map(|field| one(field, path, problems)).collect();
     all(conditions)

@@ -61,11 +61,11 @@ pub(super) fn top(written: &Literal, entity: &EntityType, known: &Ontology, prob
             other => {
                 let words = ["node", "jwt", "AND", "OR", "NOT"];
                 let message = format!("`where` has no `{other}`");
-                let problem = problems.add(Code::InvalidRule, name.span, message);
+                let note = problems.add(Code::InvalidRule, name.span, message);
                 match other {
-                    "edge" => problem.help("`edge` stands in `node`, as `{devicesConnection: {some: {edge: {...}}}}`"),
-                    _ if entity.field(other).is_some() => problem.help(format!("write `node: {{{other}: ...}}`")),
-                    _ => problem.help(format!("it has {}", list(&words))).nearest(other, words),
+                    "edge" => note.help("`edge` stands in `node`, as `{devicesConnection: {some: {edge: {...}}}}`"),
+                    _ if entity.field(other).is_some() => note.help(format!("write `node: {{{other}: ...}}`")),
+                    _ => note.help(format!("it has {}", list(&words))).nearest(other, words),
                 };
                 continue;
             }
@@ -137,19 +137,25 @@ fn compare(
             format!("`{}` is compared by an object of operators, not {}", property.name, written.value.noun());
         return complain(problems, written.span, message, &help);
     };
+    if fields.is_empty() {
+        complain(
+            problems,
+            written.span,
+            format!("`{}` is compared with nothing", property.name),
+            "for example `{eq: ...}`",
+        );
+    }
     once(fields, problems);
     for Argument { name, value } in fields {
         let fit = operator(&name.text).filter(|operator| allowed(property).contains(operator));
         let Some(operator) = fit else {
             let message = format!("`{}` cannot be compared by `{}`", property.name, name.text);
             let words = words(property);
-            let problem = problems.add(Code::InvalidRule, name.span, message);
-            problem.help(if words.is_empty() {
-                "JSON has no operators".to_owned()
-            } else {
-                format!("use {}", list(&words))
-            });
-            problem.nearest(&name.text, words);
+            let help = match words.is_empty() {
+                true => "JSON has no operators".to_owned(),
+                false => format!("use {}", list(&words)),
+            };
+            problems.add(Code::InvalidRule, name.span, message).help(help).nearest(&name.text, words);
             continue;
         };
         if let Some(operand) = operand(property, operator, value, known, problems) {
@@ -282,7 +288,12 @@ fn quantified<'l>(
         return vec![(Quantifier::Some, written)];
     }
     let mut found = Vec::new();
-    for Argument { name, value } in object(written, problems).unwrap_or_default() {
+    let Some(fields) = object(written, problems) else { return found };
+    if fields.is_empty() {
+        let help = "say `some`, `all`, `none` or `single`";
+        complain(problems, written.span, format!("`{field}` is a list, and this says nothing of how many"), help);
+    }
+    for Argument { name, value } in fields {
         match QUANTIFIERS.iter().find(|(word, _)| *word == name.text) {
             Some((_, quantifier)) => found.push((*quantifier, value)),
             None => {
