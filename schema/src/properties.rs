@@ -1,0 +1,171 @@
+//! Properties: fields that hold a stored value, of records, relationships and interfaces.
+
+use indexmap::IndexMap;
+
+use crate::catalog::{Catalog, Entry, Named, Role};
+use crate::names;
+use crate::ontology::{EnumType, EnumValue, Property, Scalar};
+use crate::policy::Policy;
+use crate::problem::{Code, Problems};
+use crate::syntax::{Directive, Field, Lit, Literal, find};
+use crate::values;
+
+/// What holds the property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Record,
+    Edge,
+    Interface,
+}
+
+/// The enums of an ontology.
+pub(crate) fn enums(catalog: &Catalog, problems: &mut Problems) -> IndexMap<String, EnumType> {
+    let mut enums = IndexMap::new();
+    for (_, definition) in catalog.of(&[Role::Enum]) {
+        let name = definition.name.text.clone();
+        if definition.values.is_empty() {
+            problems.add(Code::EmptyType, definition.name.span, format!("enum `{name}` has no values"));
+        }
+        for value in definition.values.iter().filter(|value| !names::is_graphql(&value.name.text)) {
+            let message = format!("the name `{}` is reserved", value.name.text);
+            problems.add(Code::ReservedName, value.name.span, message);
+        }
+        let values = definition.values.iter().map(|value| EnumValue {
+            name: value.name.text.clone(),
+            description: value.description.clone(),
+            deprecated: deprecated(&value.directives),
+        });
+        let values = values.collect();
+        enums.insert(name.clone(), EnumType { name, description: definition.description.clone(), values });
+    }
+    enums
+}
+
+/// The sort of value a name stands for, when it is a scalar or an enum.
+pub(crate) fn scalar(named: &Named<'_>) -> Option<Scalar> {
+    match named {
+        Named::Scalar(scalar) => Some(scalar.clone()),
+        Named::Entry(Entry { role: Role::Enum, definition }) => Some(Scalar::Enum(definition.name.text.clone())),
+        Named::Entry(_) => None,
+    }
+}
+
+/// The property that a field declares; its rules are added by a later stage.
+pub(crate) fn property(
+    field: &Field,
+    scalar: Scalar,
+    holder: Holder,
+    enums: &IndexMap<String, EnumType>,
+    problems: &mut Problems,
+) -> Property {
+    let has = |name: &str| find(&field.directives, name).is_some();
+    let says_no =
+        |name: &str, argument: &str| find(&field.directives, name).and_then(|d| d.flag(argument)) == Some(false);
+    let list = field.ty.depth > 0;
+    let mut property = Property {
+        name: field.name.text.clone(),
+        stored: stored(field, problems),
+        description: field.description.clone(),
+        deprecated: deprecated(&field.directives),
+        sortable: !list && scalar != Scalar::Json,
+        scalar,
+        list,
+        required: field.ty.required,
+        item_required: field.ty.item_required,
+        unique: has("unique"),
+        indexed: has("index") || has("unique"),
+        default: None,
+        embed: has("embed"),
+        selectable: !says_no("selectable", "onRead"),
+        filterable: !says_no("filterable", "byValue"),
+        implicit: false,
+        authentication: None,
+        policy: Policy::default(),
+    };
+    if field.ty.depth > 1 {
+        let help = format!("a list of `{}` is as deep as it goes; JSON holds anything", field.ty.name.text);
+        problems.add(Code::InvalidList, field.ty.span, "lists of lists cannot be stored").help(help);
+    }
+    fitting(field, &property, holder, problems);
+    property.default = find(&field.directives, "default").and_then(|d| default(d, &property, enums, problems));
+    property
+}
+
+/// Reason of `@deprecated`, the one of the GraphQL specification when none is given.
+pub(crate) fn deprecated(directives: &[Directive]) -> Option<String> {
+    let directive = find(directives, "deprecated")?;
+    Some(directive.text("reason").map_or("No longer supported", |(reason, _)| reason).to_owned())
+}
+
+fn stored(field: &Field, problems: &mut Problems) -> String {
+    let alias = find(&field.directives, "alias").and_then(|directive| directive.text("property"));
+    let (stored, place) = alias.unwrap_or((&field.name.text, field.name.span));
+    if let Some(help) = names::refused_by_stores(stored) {
+        problems.add(Code::InvalidName, place, format!("`{stored}` cannot be a name in a store")).help(help);
+    }
+    stored.to_owned()
+}
+
+/// Checks the directives against the sort of the value and against what holds it.
+fn fitting(field: &Field, property: &Property, holder: Holder, problems: &mut Problems) {
+    let plain = !property.list && property.scalar != Scalar::Json;
+    let text = !property.list && property.scalar == Scalar::String;
+    for directive in &field.directives {
+        let name = directive.name.text.as_str();
+        let wanted = match name {
+            "relationship" | "join" => "a field of records",
+            "unique" | "embed" if holder == Holder::Edge => "a field of a node or row type",
+            "authorization" if holder == Holder::Edge => "a field of a node or row type",
+            "unique" | "index" if !plain => "a single value that is not JSON",
+            "embed" if !text => "a `String`",
+            "default" if holder == Holder::Record && property.name == "id" => "a field other than `id`",
+            _ => continue,
+        };
+        let message = format!("`@{name}` cannot stand on `{}: {}`", property.name, written(field));
+        problems.add(Code::MisplacedDirective, directive.span, message).help(format!("it needs {wanted}"));
+    }
+}
+
+/// The type of a field as the SDL has it.
+pub(crate) fn written(field: &Field) -> String {
+    let ty = &field.ty;
+    let mark = |required: bool| if required { "!" } else { "" };
+    match ty.depth {
+        0 => format!("{}{}", ty.name.text, mark(ty.required)),
+        depth => {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            format!("{open}{}{}{close}{}", ty.name.text, mark(ty.item_required), mark(ty.required))
+        }
+    }
+}
+
+fn default(
+    directive: &Directive,
+    property: &Property,
+    enums: &IndexMap<String, EnumType>,
+    problems: &mut Problems,
+) -> Option<serde_json::Value> {
+    let written = &directive.arguments.iter().find(|argument| argument.name.text == "value")?.value;
+    if matches!(written.value, Lit::Null) {
+        let message = format!("`{}` cannot have null as its default", property.name);
+        problems.add(Code::InvalidDefault, written.span, message).help("remove `@default`: absent is null");
+        return None;
+    }
+    let is_list = matches!(written.value, Lit::List(_));
+    let mut coerced = |literal: &Literal| match values::coerce(literal, &property.scalar, enums) {
+        Ok(value) => Some(value),
+        Err(misfit) => {
+            problems.add(Code::InvalidDefault, literal.span, misfit.message).advice(misfit.help);
+            None
+        }
+    };
+    match (property.list, is_list) {
+        (true, _) => written.items().iter().map(coerced).collect(),
+        (false, true) if property.scalar != Scalar::Json => {
+            let message = format!("a list is not {}", values::noun(&property.scalar));
+            problems.add(Code::InvalidDefault, written.span, message);
+            None
+        }
+        (false, _) => coerced(written),
+    }
+}

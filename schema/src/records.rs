@@ -1,0 +1,198 @@
+//! Node and row types: what both have in common. What sets them apart is in `nodes` and `tables`.
+
+use indexmap::IndexMap;
+
+use crate::catalog::{Catalog, Entry, Named, Role};
+use crate::names;
+use crate::ontology::{EntityType, EnumType, PageLimit, Scalar};
+use crate::policy::Policy;
+use crate::problem::{Code, Problems, Span};
+use crate::properties::{self, Holder};
+use crate::syntax::{Definition, Directive, Field, find};
+use crate::{joins, nodes, relationships, tables};
+
+/// Compiles all node and row types, in the order of the catalog. Rules are added by a later stage.
+pub(crate) fn compile(
+    catalog: &Catalog,
+    enums: &IndexMap<String, EnumType>,
+    problems: &mut Problems,
+) -> IndexMap<String, EntityType> {
+    let mut types = IndexMap::new();
+    for (role, definition) in catalog.of(&[Role::Node, Role::Row]) {
+        let entity = record(catalog, enums, role, definition, problems);
+        types.insert(entity.name.clone(), entity);
+    }
+    joins::resolve(catalog, &mut types, problems);
+    types
+}
+
+fn record(
+    catalog: &Catalog,
+    enums: &IndexMap<String, EnumType>,
+    role: Role,
+    definition: &Definition,
+    problems: &mut Problems,
+) -> EntityType {
+    let singular = names::lower_camel(&definition.name.text);
+    let plural = plural(definition, &singular, problems);
+    let kind = match role {
+        Role::Row => tables::kind(definition, &plural, problems),
+        _ => nodes::kind(definition, problems),
+    };
+    let mut entity = EntityType {
+        name: definition.name.text.clone(),
+        description: definition.description.clone(),
+        plural,
+        singular,
+        kind,
+        built_in: definition.built_in,
+        properties: IndexMap::new(),
+        relationships: IndexMap::new(),
+        joins: IndexMap::new(),
+        order: Vec::new(),
+        interfaces: nodes::interfaces(definition, role),
+        limit: limit(definition, problems),
+        authentication: None,
+        policy: Policy::default(),
+    };
+    for field in &definition.fields {
+        self::field(catalog, enums, definition, field, &mut entity, problems);
+    }
+    id(definition, &mut entity, problems);
+    entity
+}
+
+/// The plural that `@node` or `@table` gives, or the English one.
+fn plural(definition: &Definition, singular: &str, problems: &mut Problems) -> String {
+    let given = ["node", "table"].into_iter().filter_map(|name| find(&definition.directives, name));
+    let Some((plural, place)) = given.filter_map(|directive| directive.text("plural")).next() else {
+        return names::plural(singular);
+    };
+    if !names::is_graphql(plural) {
+        let message = format!("`{plural}` cannot be the name of a field");
+        problems.add(Code::InvalidName, place, message).help("use letters, digits and `_`, with a letter first");
+    }
+    plural.to_owned()
+}
+
+fn limit(definition: &Definition, problems: &mut Problems) -> PageLimit {
+    let Some(directive) = find(&definition.directives, "limit") else {
+        return PageLimit::default();
+    };
+    let (default, max) = (directive.number("default"), directive.number("max"));
+    let mut complain = |place: Span, message: &str, help: &str| {
+        problems.add(Code::InvalidArgument, place, message).help(help);
+    };
+    for (_, place) in [default, max].into_iter().flatten().filter(|(number, _)| *number == 0) {
+        complain(place, "a page has at least one record", "use a number from 1");
+    }
+    match (default, max) {
+        (Some((default, place)), Some((max, _))) if default > max => {
+            complain(place, &format!("the default {default} is larger than the maximum {max}"), "swap the two");
+        }
+        (None, None) if directive.arguments.is_empty() => {
+            complain(directive.span, "`@limit` says nothing", "give it `default`, `max` or both");
+        }
+        _ => {}
+    }
+    PageLimit { default: default.map(|(number, _)| number), max: max.map(|(number, _)| number) }
+}
+
+fn field(
+    catalog: &Catalog,
+    enums: &IndexMap<String, EnumType>,
+    definition: &Definition,
+    field: &Field,
+    entity: &mut EntityType,
+    problems: &mut Problems,
+) {
+    check_head(field, problems);
+    let Some(named) = catalog.resolve(&field.ty.name, problems) else {
+        return;
+    };
+    let name = field.name.text.clone();
+    if let Some(scalar) = properties::scalar(&named) {
+        let property = properties::property(field, scalar, Holder::Record, enums, problems);
+        entity.order.push(name.clone());
+        entity.properties.insert(name, property);
+        return;
+    }
+    let Named::Entry(target) = named else { return };
+    let link = (find(&field.directives, "relationship"), find(&field.directives, "join"));
+    match link {
+        (Some(_), Some(join)) => {
+            let message = format!("`{name}` is both a relationship and a join");
+            problems.add(Code::ConflictingDirectives, join.span, message).help("keep one of the two");
+        }
+        (Some(directive), None) => {
+            let relationship = relationships::relationship(catalog, definition, field, directive, target, problems);
+            if let Some(relationship) = relationship {
+                entity.order.push(name.clone());
+                entity.relationships.insert(name, relationship);
+            }
+        }
+        (None, Some(directive)) => {
+            if let Some(join) = joins::join(field, directive, target, problems) {
+                entity.order.push(name.clone());
+                entity.joins.insert(name, join);
+            }
+        }
+        (None, None) => unlinked(definition, field, target, entity, problems),
+    }
+}
+
+/// What is asked of every field, whatever it holds.
+pub(crate) fn check_head(field: &Field, problems: &mut Problems) {
+    let name = &field.name.text;
+    if !names::is_graphql(name) {
+        let help = "names that begin with `__` belong to GraphQL's introspection";
+        problems.add(Code::ReservedName, field.name.span, format!("the name `{name}` is reserved")).help(help);
+    }
+    if ["AND", "OR", "NOT"].contains(&name.as_str()) {
+        let help = "filters use the words AND, OR and NOT; call the field something else and `@alias` it";
+        problems.add(Code::ReservedName, field.name.span, format!("the name `{name}` is reserved")).help(help);
+    }
+    if let Some(place) = field.arguments {
+        let help = "remove them: the arguments of the API are generated";
+        problems.add(Code::Unsupported, place, "fields of an ontology have no arguments").help(help);
+    }
+}
+
+fn unlinked(definition: &Definition, field: &Field, target: &Entry, entity: &EntityType, problems: &mut Problems) {
+    let (name, ty) = (&field.name.text, &target.definition.name.text);
+    let help = match target.role {
+        Role::Edge => format!("`{ty}` is for `@relationship(..., properties: \"{ty}\")`"),
+        Role::Row => "add `@join(on: \"column\")` or `@join(by: \"column\")`".to_owned(),
+        _ if entity.is_node() => "add `@relationship(type: \"...\", direction: OUT)`, or `@join`".to_owned(),
+        _ => "add `@join(by: \"column\")`".to_owned(),
+    };
+    let message = format!("`{}.{name}` does not say how it reaches `{ty}`", definition.name.text);
+    problems.add(Code::MissingLink, field.ty.span, message).help(help);
+}
+
+/// Reports directives that only stored values may carry.
+pub(crate) fn only_on_properties(field: &Field, problems: &mut Problems) {
+    const LINKS: [&str; 3] = ["relationship", "join", "deprecated"];
+    let wrong = |directive: &&Directive| !LINKS.contains(&directive.name.text.as_str());
+    for directive in field.directives.iter().filter(wrong) {
+        let message = format!("`@{}` cannot stand on a field of records", directive.name.text);
+        let help = "put it on a property, or on the type at the other end";
+        problems.add(Code::MisplacedDirective, directive.span, message).help(help);
+    }
+}
+
+/// Every record has `id: ID!`, unique and first.
+fn id(definition: &Definition, entity: &mut EntityType, problems: &mut Problems) {
+    let place = definition.field("id").map_or(definition.name.span, |field| field.ty.span);
+    let Some(mut id) = entity.properties.shift_remove("id") else {
+        let message = format!("`{}` has no `id`", entity.name);
+        problems.add(Code::MissingId, place, message).help("add the field `id: ID!`");
+        return;
+    };
+    if id.scalar != Scalar::Id || id.list || !id.required {
+        let message = format!("`{}.id` must be `ID!`", entity.name);
+        problems.add(Code::MissingId, place, message).help("write `id: ID!`");
+    }
+    (id.unique, id.indexed) = (true, true);
+    entity.properties.shift_insert(0, "id".to_owned(), id);
+}

@@ -1,0 +1,205 @@
+//! Rules: `@authentication` and `@authorization` of types and fields, checked against the types they speak of.
+
+mod claims;
+mod conditions;
+
+use crate::catalog::{Catalog, Role};
+use crate::directives::OPERATIONS;
+use crate::ontology::{EntityType, Ontology};
+use crate::policy::{Authentication, Condition, Operation, Policy, Rule, When};
+use crate::problem::{Code, Problems, Span};
+use crate::syntax::{Argument, Directive, Lit, Literal, find, repeated};
+
+/// Compiles all rules into the types and properties they stand on.
+pub(crate) fn compile(catalog: &Catalog, mut ontology: Ontology, problems: &mut Problems) -> Ontology {
+    let mut found = Vec::new();
+    for (_, definition) in catalog.of(&[Role::Node, Role::Row]) {
+        let Some(entity) = ontology.types.get(&definition.name.text) else { continue };
+        let whole = std::iter::once((None, &definition.directives));
+        let fields = definition.fields.iter().map(|field| (Some(field.name.text.clone()), &field.directives));
+        for (field, directives) in whole.chain(fields) {
+            let authentication = find(directives, "authentication").map(|d| authentication(d, problems));
+            let policy = find(directives, "authorization").map(|d| policy(d, entity, &ontology, problems));
+            found.push((entity.name.clone(), field, authentication.flatten(), policy.unwrap_or_default()));
+        }
+    }
+    for (owner, field, authentication, policy) in found {
+        let Some(entity) = ontology.types.get_mut(&owner) else { continue };
+        match field {
+            None => (entity.authentication, entity.policy) = (authentication, policy),
+            Some(field) => {
+                if let Some(property) = entity.properties.get_mut(&field) {
+                    (property.authentication, property.policy) = (authentication, policy);
+                }
+            }
+        }
+    }
+    edges(catalog, &mut ontology, problems);
+    ontology
+}
+
+/// Properties of relationships can ask for somebody to be there, and have no rules of their own.
+fn edges(catalog: &Catalog, ontology: &mut Ontology, problems: &mut Problems) {
+    for (_, definition) in catalog.of(&[Role::Edge]) {
+        let Some(edge) = ontology.edge_types.get_mut(&definition.name.text) else { continue };
+        for field in &definition.fields {
+            let found = find(&field.directives, "authentication").and_then(|d| authentication(d, problems));
+            if let Some(property) = edge.properties.get_mut(&field.name.text) {
+                property.authentication = found;
+            }
+        }
+    }
+}
+
+fn authentication(directive: &Directive, problems: &mut Problems) -> Option<Authentication> {
+    let operations = match directive.argument("operations") {
+        Some(written) => operations(written, &OPERATIONS, problems),
+        None => OPERATIONS.into_iter().filter_map(operation).collect(),
+    };
+    let claims = directive.argument("jwt").map(|jwt| claims::condition(jwt, problems));
+    Some(Authentication { operations, claims })
+}
+
+fn policy(directive: &Directive, entity: &EntityType, known: &Ontology, problems: &mut Problems) -> Policy {
+    let mut rules = |kind: Kind| {
+        let written = directive.items(kind.word()).iter();
+        written.filter_map(|written| rule(kind, written, entity, known, problems)).collect::<Vec<_>>()
+    };
+    let (filter, validate) = (rules(Kind::Filter), rules(Kind::Validate));
+    let empty = |name: &str| directive.items(name).is_empty();
+    if empty("filter") && empty("validate") {
+        let help = "for example `@authorization(filter: [{where: {node: {owner: {eq: \"$jwt.sub\"}}}}])`";
+        problems.add(Code::InvalidRule, directive.span, "`@authorization` has no rule").help(help);
+    }
+    Policy { filter, validate }
+}
+
+/// The two sorts of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Filter,
+    Validate,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Validate => "validate",
+        }
+    }
+
+    /// The words of `operations:` that make sense: what is being made cannot be made invisible.
+    fn operations(self) -> Vec<&'static str> {
+        OPERATIONS.into_iter().filter(|word| self == Self::Validate || *word != "CREATE").collect()
+    }
+
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Filter => &["where", "operations", "requireAuthentication"],
+            Self::Validate => &["where", "operations", "when", "requireAuthentication"],
+        }
+    }
+}
+
+fn rule(kind: Kind, written: &Literal, entity: &EntityType, known: &Ontology, problems: &mut Problems) -> Option<Rule> {
+    // Anything but an object was reported with the directive's arguments.
+    let fields = written.fields()?;
+    let mut rule = Rule {
+        operations: kind.operations().into_iter().filter_map(operation).collect(),
+        when: if kind == Kind::Validate { vec![When::Before, When::After] } else { Vec::new() },
+        require_authentication: true,
+        condition: Condition::All(Vec::new()),
+    };
+    once(fields, problems);
+    for Argument { name, value } in fields {
+        match name.text.as_str() {
+            "where" => rule.condition = conditions::top(value, entity, known, problems),
+            "operations" => rule.operations = operations(value, &kind.operations(), problems),
+            "when" if kind == Kind::Validate => rule.when = moments(value, problems),
+            "requireAuthentication" => match value.value {
+                Lit::Bool(flag) => rule.require_authentication = flag,
+                _ => complain(problems, value.span, "`requireAuthentication` takes true or false".to_owned(), ""),
+            },
+            other => {
+                let message = format!("a {} rule has no `{other}`", kind.word());
+                let help = format!("it has {}", list(kind.fields()));
+                let known = kind.fields().iter().copied();
+                problems.add(Code::InvalidRule, name.span, message).help(help).nearest(other, known);
+            }
+        }
+    }
+    if !fields.iter().any(|field| field.name.text == "where") {
+        let message = format!("a {} rule needs `where`", kind.word());
+        complain(problems, written.span, message, "for example `where: {node: {owner: {eq: \"$jwt.sub\"}}}`");
+    }
+    Some(rule)
+}
+
+fn moments(written: &Literal, problems: &mut Problems) -> Vec<When> {
+    let words = words(written, "when", &["BEFORE", "AFTER"], problems);
+    words.into_iter().map(|word| if word == "BEFORE" { When::Before } else { When::After }).collect()
+}
+
+fn operations(written: &Literal, allowed: &[&'static str], problems: &mut Problems) -> Vec<Operation> {
+    words(written, "operations", allowed, problems).into_iter().filter_map(operation).collect()
+}
+
+/// The words of a list, each allowed one once. An empty list is a rule that never speaks, which nobody means.
+fn words(written: &Literal, name: &str, allowed: &[&'static str], problems: &mut Problems) -> Vec<&'static str> {
+    let mut words = Vec::new();
+    for item in written.items() {
+        let word = item.word().and_then(|word| allowed.iter().find(|allowed| **allowed == word));
+        match word {
+            Some(word) if words.contains(word) => {}
+            Some(word) => words.push(*word),
+            None => {
+                let message = format!("`{name}` takes {}", list(allowed));
+                let create = item.word() == Some("CREATE") && allowed.contains(&"READ");
+                let help = create.then(|| "what is being created cannot be filtered; use `validate`".to_owned());
+                let (word, known) = (item.word().unwrap_or_default(), allowed.iter().copied());
+                problems.add(Code::InvalidRule, item.span, message).nearest(word, known).advice(help);
+            }
+        }
+    }
+    if written.items().is_empty() {
+        complain(problems, written.span, format!("`{name}` is empty"), "leave it out: then it means all of them");
+    }
+    words
+}
+
+fn operation(word: &str) -> Option<Operation> {
+    Some(match word {
+        "READ" => Operation::Read,
+        "AGGREGATE" => Operation::Aggregate,
+        "CREATE" => Operation::Create,
+        "UPDATE" => Operation::Update,
+        "DELETE" => Operation::Delete,
+        "CREATE_RELATIONSHIP" => Operation::CreateRelationship,
+        "DELETE_RELATIONSHIP" => Operation::DeleteRelationship,
+        "SUBSCRIBE" => Operation::Subscribe,
+        _ => return None,
+    })
+}
+
+/// Reports fields of an object that are given twice.
+fn once(fields: &[Argument], problems: &mut Problems) {
+    for word in repeated(fields.iter().map(|field| &field.name)) {
+        let message = format!("`{}` is given twice", word.text);
+        complain(problems, word.span, message, "put the two into a list of `AND`");
+    }
+}
+
+/// Notes a problem with a rule; an empty help is none.
+fn complain(problems: &mut Problems, place: Span, message: String, help: &str) {
+    problems.add(Code::InvalidRule, place, message).advice((!help.is_empty()).then(|| help.to_owned()));
+}
+
+/// Words for a message: `a`, `b` or `c`.
+fn list(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
