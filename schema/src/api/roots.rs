@@ -90,9 +90,12 @@ fn one(entity: &EntityType) -> FieldDef {
     field(&entity.singular, TypeRef::named(&entity.name), source, about).with(vec![id])
 }
 
-fn first() -> InputField {
+/// Hits of a search when no number is given.
+const HITS: u32 = 10;
+
+fn first(limit: PageLimit) -> InputField {
     let first = input("first", TypeRef::named("Int"), "Most hits to return.");
-    InputField { default: Some(Value::from(10)), ..first }
+    InputField { default: Some(Value::from(limit.max.map_or(HITS, |max| max.min(HITS)))), ..first }
 }
 
 fn similar(entity: &EntityType) -> FieldDef {
@@ -105,10 +108,10 @@ fn similar(entity: &EntityType) -> FieldDef {
         input(
             "property",
             TypeRef::named(format!("{of}Embedded")),
-            "Which embedded property to compare, where there are several.",
+            "Embedded property to compare; the first one when left out.",
         ),
         input("where", TypeRef::named(format!("{of}Where")), "Only records that match."),
-        first(),
+        first(entity.limit),
     ];
     let about = format!("{of} records nearest by meaning, the nearest first.");
     let source = Source::Similar { of: of.clone() };
@@ -120,7 +123,7 @@ fn search() -> FieldDef {
         input("query", TypeRef::required("String"), "What to look for, in words."),
         input("types", TypeRef::optional_list("SearchType"), "Only these types; all of them when left out."),
         input("where", TypeRef::named("SearchWhere"), "Only records that match, per type."),
-        first(),
+        first(PageLimit::default()),
     ];
     let about = "Passages and records found by meaning and by words, the best first.";
     field("search", TypeRef::list("SearchHit"), Source::Search, about).with(args)
