@@ -3,6 +3,22 @@
 //! `Api::of` derives it; the query engine binds it to GraphQL for validation and introspection, and plans by `Source`. The
 //! conventions are those of the Neo4j GraphQL Library, version 7.
 
+mod connections;
+mod define;
+mod filters;
+mod generate;
+mod naming;
+mod print;
+mod records;
+mod relations;
+mod retrieval;
+mod roots;
+mod shared;
+mod watching;
+mod writes;
+
+pub use generate::generated_names;
+
 use indexmap::IndexMap;
 use serde_json::Value;
 
