@@ -5,5 +5,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod http;
 pub mod ingest;
 pub mod json;
+pub mod ops;

@@ -96,6 +96,8 @@ sections! {
         request_timeout: Duration = seconds(30);
         /// Longest time for the headers of a request; also how long an idle connection is kept.
         header_timeout: Duration = seconds(10);
+        /// How long a client may fail to read what it is sent.
+        stall_timeout: Duration = seconds(30);
         /// Longest body of a request and longest message of a WebSocket.
         body_bytes: ByteSize = ByteSize(1 << 20);
         /// Most operations in one batch.
