@@ -3,4 +3,9 @@
 //! The pure ontology compiler is the crate `quipu-schema`; planning, guarding, batching and answering are `quipu-resolvers`. This
 //! crate holds what surrounds them: configuration, tenants, HTTP, authentication, ingestion and the stores.
 
+pub mod auth;
+pub mod config;
+pub mod http;
 pub mod ingest;
+pub mod json;
+pub mod ops;

@@ -1,0 +1,81 @@
+//! Who asks: headers and tokens to a [`Principal`], by verified credentials only.
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use quipu_resolvers::guard::Principal;
+
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use token::{Authenticator, Wish, mint};
+
+/// What verified credentials say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    /// Who asks.
+    pub principal: Principal,
+    /// Until when the credentials hold, milliseconds since 1970 in UTC, the leeway included.
+    pub expires_ms: i64,
+}
+
+/// Why credentials are not taken. For the log: a client is told only that they are not valid, whatever the reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// None were sent.
+    #[error("no credentials")]
+    Missing,
+    /// Not one `Authorization: Bearer TOKEN`.
+    #[error("the authorization is not one bearer token")]
+    NotBearer,
+    /// Longer than any token of ours.
+    #[error("the token is longer than {0} bytes")]
+    TooLong(usize),
+    /// Not a token, signed by another key or by another algorithm.
+    #[error("the token cannot be verified: {0}")]
+    Unverified(String),
+    /// The header demands an extension.
+    #[error("the token's header has critical extensions")]
+    Critical,
+    /// A claim is missing or has another form.
+    #[error("the claim `{claim}` is not {expected}")]
+    Claim {
+        /// Its name.
+        claim: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// `exp` is past.
+    #[error("the token has expired")]
+    Expired,
+    /// `nbf` is to come.
+    #[error("the token is not valid yet")]
+    NotYet,
+    /// `aud` does not name this gateway.
+    #[error("the token is for another audience")]
+    Audience,
+    /// `iss` is not the issuer that is trusted.
+    #[error("the token is of another issuer")]
+    Issuer,
+    /// The tenant is not served here.
+    #[error("the tenant `{0}` is not served")]
+    UnknownTenant(String),
+}
+
+/// The token in the headers of a request.
+pub fn bearer_of(headers: &HeaderMap) -> Result<&str, Denied> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(Denied::Missing)?;
+    if values.next().is_some() {
+        return Err(Denied::NotBearer);
+    }
+    bearer(value.to_str().map_err(|_| Denied::NotBearer)?)
+}
+
+/// The token in the value of an `Authorization` header.
+pub fn bearer(value: &str) -> Result<&str, Denied> {
+    let (scheme, token) = value.split_once(' ').ok_or(Denied::NotBearer)?;
+    let token = token.trim();
+    let fits = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains([' ', ',']);
+    fits.then_some(token).ok_or(Denied::NotBearer)
+}

@@ -1,0 +1,285 @@
+//! Configuration: a file, over it the environment. This is the only place that reads the environment.
+//!
+//! Every setting has a safe default but the key that signs tokens. [`reference()`] prints all of them.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use toml::de::DeTable;
+
+mod form;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+pub use form::{ByteSize, LogFormat, Mode, Secret, StoreUrl, duration};
+pub use sections::{
+    Auth, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store, Vectors,
+};
+
+use form::Raw;
+use sections::{Key, SECTIONS};
+
+const PREFIX: &str = "QUIPU_";
+/// Names the file when no `--config` does.
+const FILE_VARIABLE: &str = "QUIPU_CONFIG";
+const DEFAULT_FILE: &str = "quipu.toml";
+const DYLIB_VARIABLE: &str = "ORT_DYLIB_PATH";
+/// Bytes of a key for HS256 at least, as RFC 7518 section 3.2 asks.
+const SHORTEST_KEY: usize = 32;
+
+/// What is wrong with the configuration: every problem found, one a line, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    problems: Vec<String>,
+}
+
+impl ConfigError {
+    pub(crate) fn one(problem: impl Into<String>) -> Self {
+        Self { problems: vec![problem.into()] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Key {
+    fn dotted(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+
+    fn variable(&self) -> String {
+        format!("{PREFIX}{}_{}", self.section, self.name).to_uppercase()
+    }
+}
+
+impl Config {
+    /// Reads the file and the environment. Without a path it is the file that `QUIPU_CONFIG` names, then `quipu.toml` in the current
+    /// folder if there is one, then the defaults alone.
+    ///
+    /// Relative paths in the file, and default paths, are relative to the file's folder; those in the environment to the current one.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let named = path.map(Path::to_path_buf).or_else(|| env::var_os(FILE_VARIABLE).map(PathBuf::from));
+        let path = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
+        let file = match &path {
+            Some(path) => {
+                let text = fs::read_to_string(path)
+                    .map_err(|error| ConfigError::one(format!("cannot read {}: {error}", path.display())))?;
+                Some((path.as_path(), text))
+            }
+            None => None,
+        };
+        Self::read(file.as_ref().map(|(path, text)| (*path, text.as_str())), env::vars_os())
+    }
+
+    /// Makes the configuration of a file's text and variables: `load` without the world.
+    fn read(
+        file: Option<(&Path, &str)>,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        let mut problems = Vec::new();
+        if let Some((path, text)) = file {
+            config.take_file(path, text, &mut problems);
+        }
+        config.take_environment(variables, &mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
+    }
+
+    fn take_file(&mut self, path: &Path, text: &str, problems: &mut Vec<String>) {
+        let shown = path.display();
+        let line = |at: usize| text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let table = match DeTable::parse(text) {
+            Ok(table) => table,
+            Err(error) => {
+                let at = error.span().map_or(1, |span| line(span.start));
+                problems.push(format!("{shown}:{at}: {}", error.message()));
+                return;
+            }
+        };
+        for (section, value) in table.get_ref() {
+            let place = |at: usize| format!("{shown}:{}", line(at));
+            let Some(keys) = value.get_ref().as_table() else {
+                problems.push(format!("{}: `{}` belongs in a section", place(section.span().start), section.get_ref()));
+                continue;
+            };
+            for (name, value) in keys {
+                let dotted = format!("{}.{}", section.get_ref(), name.get_ref());
+                if let Err(problem) = self.set(&dotted, &Raw::Toml(value.get_ref())) {
+                    problems.push(format!("{}: {problem}", place(name.span().start)));
+                }
+            }
+            if keys.is_empty() && !SECTIONS.iter().any(|(known, _)| known == section.get_ref()) {
+                problems.push(format!("{}: unknown section `{}`", place(section.span().start), section.get_ref()));
+            }
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        self.visit(&mut |_, setting| setting.rebase(folder));
+    }
+
+    /// Sets what a dotted name says.
+    fn set(&mut self, dotted: &str, raw: &Raw<'_>) -> Result<(), String> {
+        let mut outcome = None;
+        let mut names = Vec::new();
+        self.visit(&mut |key, setting| {
+            if key.dotted() == dotted {
+                outcome = Some(setting.set(raw));
+            }
+            names.push(key.dotted());
+        });
+        match outcome {
+            Some(Ok(())) => Ok(()),
+            Some(Err(expected)) => Err(format!("`{dotted}`: expected {expected}{}", raw.found())),
+            None => Err(unknown(dotted, &names)),
+        }
+    }
+
+    fn take_environment(&mut self, variables: impl Iterator<Item = (OsString, OsString)>, problems: &mut Vec<String>) {
+        let mut dylib = None;
+        for (name, value) in variables {
+            match name.to_str() {
+                Some(DYLIB_VARIABLE) if !value.is_empty() => dylib = Some(PathBuf::from(value)),
+                Some(name) if name.starts_with(PREFIX) && name != FILE_VARIABLE => {
+                    match value.to_str() {
+                        Some(text) => problems.extend(self.set_variable(name, text).err()),
+                        None => problems.push(format!("`{name}`: expected UTF-8")),
+                    };
+                }
+                _ => {}
+            }
+        }
+        if self.embedding.dylib.is_none() {
+            self.embedding.dylib = dylib;
+        }
+    }
+
+    fn set_variable(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let mut outcome = None;
+        let mut names = Vec::new();
+        self.visit(&mut |key, setting| {
+            if key.variable() == name {
+                outcome = Some(setting.set(&Raw::Text(text)));
+            }
+            names.push(key.variable());
+        });
+        match outcome {
+            Some(Ok(())) => Ok(()),
+            Some(Err(expected)) => Err(format!("`{name}` in the environment: expected {expected}")),
+            None => Err(format!("{} in the environment", unknown(name, &names))),
+        }
+    }
+
+    /// Whether it runs for the world: no introspection, no suggestions, no playground.
+    pub fn is_production(&self) -> bool {
+        self.server.mode == Mode::Production
+    }
+
+    /// Whether the analysts' page is served.
+    pub fn serves_playground(&self) -> bool {
+        self.playground.enabled.unwrap_or(!self.is_production())
+    }
+
+    /// The key that signs tokens. Fails with a line of help when there is none, or one that is no secret.
+    pub fn auth_key(&self) -> Result<Secret, ConfigError> {
+        match secret("auth", self.auth.secret.as_ref(), self.auth.secret_file.as_deref())? {
+            Some(key) => Ok(key),
+            None => Err(ConfigError::one(
+                "`auth.secret` is not set: tokens cannot be verified without a key\n\
+                 help: set `auth.secret_file` to a file with at least 32 random bytes (`openssl rand -hex 32`), or \
+                 QUIPU_AUTH_SECRET in the environment; `quipu demo` makes one of its own",
+            )),
+        }
+    }
+
+    /// The key that signs cursors, 32 bytes or more: as configured, or derived from the key that signs tokens.
+    pub fn cursor_key(&self) -> Result<Vec<u8>, ConfigError> {
+        if let Some(key) = secret("cursor", self.cursor.secret.as_ref(), self.cursor.secret_file.as_deref())? {
+            return Ok(key.expose().to_vec());
+        }
+        let mut derived = Hmac::<Sha256>::new_from_slice(self.auth_key()?.expose())
+            .map_err(|error| ConfigError::one(format!("`auth.secret`: {error}")))?;
+        derived.update(b"quipu cursor");
+        Ok(derived.finalize().into_bytes().to_vec())
+    }
+
+    /// How the engine behaves under this configuration.
+    pub fn engine_settings(&self) -> Result<quipu_resolvers::Settings, ConfigError> {
+        Ok(quipu_resolvers::Settings {
+            limits: self.limits.engine(),
+            introspection: !self.is_production(),
+            cursor_secret: self.cursor_key()?,
+        })
+    }
+}
+
+/// A secret that is given in place or in a file, checked for what a key needs.
+fn secret(section: &str, inline: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
+    let key = match (inline, file) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::one(format!("set `{section}.secret` or `{section}.secret_file`, not both")));
+        }
+        (Some(secret), None) => secret.clone(),
+        (None, Some(path)) => {
+            let text = fs::read_to_string(path).map_err(|error| {
+                ConfigError::one(format!("`{section}.secret_file`: cannot read {}: {error}", path.display()))
+            })?;
+            Secret::new(text.trim_end_matches(['\r', '\n']))
+        }
+    };
+    if key.expose().starts_with(b"-----BEGIN") {
+        // whoever knows a public key could sign tokens with it
+        return Err(ConfigError::one(format!(
+            "`{section}.secret` is a PEM file, not a shared secret\nhelp: use at least {SHORTEST_KEY} random bytes"
+        )));
+    }
+    if key.expose().len() < SHORTEST_KEY {
+        return Err(ConfigError::one(format!(
+            "`{section}.secret` has {} bytes, and at least {SHORTEST_KEY} are needed\nhelp: `openssl rand -hex 32` makes one",
+            key.expose().len()
+        )));
+    }
+    Ok(Some(key))
+}
+
+/// Names the nearest of the known names, when one is near enough to be meant.
+fn unknown(name: &str, known: &[String]) -> String {
+    let distance = |known: &&String| strsim::damerau_levenshtein(name, known);
+    let nearest = known.iter().min_by_key(distance).filter(|known| distance(known) <= name.len().div_ceil(3));
+    match nearest {
+        Some(nearest) => format!("unknown setting `{name}`; did you mean `{nearest}`?"),
+        None => format!("unknown setting `{name}`"),
+    }
+}
+
+/// A `quipu.toml` with every setting at its default, explained. Settings are commented out, so that it means what an empty file means.
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Settings of Quipu. Each can also be set in the environment as QUIPU_<SECTION>_<KEY>,\n\
+         # like QUIPU_SERVER_LISTEN; the environment wins.\n",
+    );
+    let mut config = Config::default();
+    let mut section = "";
+    config.visit(&mut |key, setting| {
+        if key.section != section {
+            section = key.section;
+            let about = SECTIONS.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, about)| *about);
+            text.push('\n');
+            about.iter().for_each(|line| text.push_str(&format!("#{line}\n")));
+            text.push_str(&format!("[{section}]\n"));
+        }
+        key.doc.iter().for_each(|line| text.push_str(&format!("#{line}\n")));
+        text.push_str(&format!("#{} = {}\n", key.name, setting.show()));
+    });
+    text
+}

@@ -1,0 +1,343 @@
+//! The forms that values take in the file and in the environment: text, numbers, sizes, durations, secrets.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+/// A value as it was written: a TOML value of the file, or the text of a variable of the environment.
+pub(super) enum Raw<'a> {
+    /// From the file.
+    Toml(&'a DeValue<'a>),
+    /// From the environment.
+    Text(&'a str),
+}
+
+impl Raw<'_> {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Toml(value) => value.as_str(),
+            Self::Text(text) => Some(text),
+        }
+    }
+
+    fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Toml(value) => {
+                let number = value.as_integer()?;
+                i64::from_str_radix(number.as_str(), number.radix()).ok()
+            }
+            Self::Text(text) => text.trim().parse().ok(),
+        }
+    }
+
+    fn flag(&self) -> Option<bool> {
+        match self {
+            Self::Toml(value) => value.as_bool(),
+            Self::Text(text) => text.trim().parse().ok(),
+        }
+    }
+
+    /// What stood where another form was expected, for the end of an error. Text is not repeated: it may be a secret in the wrong
+    /// place.
+    pub(super) fn found(&self) -> String {
+        match self {
+            Self::Toml(DeValue::Integer(number)) => format!(", found {}", number.as_str()),
+            Self::Toml(DeValue::Boolean(flag)) => format!(", found {flag}"),
+            Self::Toml(DeValue::String(_)) | Self::Text(_) => String::new(),
+            Self::Toml(other) => format!(", found {}", other.type_str()),
+        }
+    }
+}
+
+/// What a setting's type must be able to do.
+pub(super) trait Form: Sized {
+    /// What is expected, as it stands in an error.
+    const EXPECTED: &'static str;
+    /// A value to show where there is no default, as TOML.
+    const EXAMPLE: &'static str = "\"...\"";
+
+    /// Takes a value; `None` when it has another form.
+    fn take(raw: &Raw<'_>) -> Option<Self>;
+
+    /// The value as TOML; `None` when there is none.
+    fn show(&self) -> Option<String>;
+
+    /// Resolves a relative path against the folder of the file that names it.
+    fn rebase(&mut self, _folder: &Path) {}
+}
+
+/// A setting whose type is not known: what the list of all settings hands out.
+pub(super) trait Setting {
+    /// Takes a value; says what was expected when it has another form.
+    fn set(&mut self, raw: &Raw<'_>) -> Result<(), &'static str>;
+    /// The value or an example as TOML.
+    fn show(&self) -> String;
+    /// Resolves a relative path against the folder of the file that names it.
+    fn rebase(&mut self, folder: &Path);
+}
+
+impl<T: Form> Setting for T {
+    fn set(&mut self, raw: &Raw<'_>) -> Result<(), &'static str> {
+        *self = T::take(raw).ok_or(T::EXPECTED)?;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        Form::show(self).unwrap_or_else(|| T::EXAMPLE.into())
+    }
+
+    fn rebase(&mut self, folder: &Path) {
+        Form::rebase(self, folder);
+    }
+}
+
+impl<T: Form> Form for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+    const EXAMPLE: &'static str = T::EXAMPLE;
+
+    fn take(raw: &Raw<'_>) -> Option<Self> {
+        T::take(raw).map(Some)
+    }
+
+    fn show(&self) -> Option<String> {
+        self.as_ref().and_then(Form::show)
+    }
+
+    fn rebase(&mut self, folder: &Path) {
+        if let Some(inner) = self {
+            inner.rebase(folder);
+        }
+    }
+}
+
+/// Text as a TOML literal.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.into()).to_string()
+}
+
+impl Form for String {
+    const EXPECTED: &'static str = "text";
+
+    fn take(raw: &Raw<'_>) -> Option<Self> {
+        raw.text().filter(|text| !text.is_empty()).map(Into::into)
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quoted(self))
+    }
+}
+
+impl Form for PathBuf {
+    const EXPECTED: &'static str = "a path";
+    const EXAMPLE: &'static str = "\"path/to/file\"";
+
+    fn take(raw: &Raw<'_>) -> Option<Self> {
+        raw.text().filter(|text| !text.is_empty()).map(Into::into)
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quoted(&self.to_string_lossy()))
+    }
+
+    fn rebase(&mut self, folder: &Path) {
+        // joining an absolute path replaces the folder
+        *self = folder.join(&*self);
+    }
+}
+
+impl Form for SocketAddr {
+    const EXPECTED: &'static str = "an address and port like \"127.0.0.1:8080\"";
+
+    fn take(raw: &Raw<'_>) -> Option<Self> {
+        raw.text()?.trim().parse().ok()
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quoted(&self.to_string()))
+    }
+}
+
+impl Form for bool {
+    const EXPECTED: &'static str = "true or false";
+    const EXAMPLE: &'static str = "true";
+
+    fn take(raw: &Raw<'_>) -> Option<Self> {
+        raw.flag()
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+macro_rules! numbers {
+    ($($type:ty: $expected:literal;)+) => {$(
+        impl Form for $type {
+            const EXPECTED: &'static str = $expected;
+            const EXAMPLE: &'static str = "4";
+
+            fn take(raw: &Raw<'_>) -> Option<Self> {
+                Self::try_from(usize::try_from(raw.integer()?).ok()?).ok()
+            }
+
+            fn show(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+        }
+    )+};
+}
+
+numbers! {
+    usize: "a whole number from 0";
+    NonZeroUsize: "a whole number from 1";
+    u32: "a whole number from 0 to 4294967295";
+    u64: "a whole number from 0";
+}
+
+/// A number of bytes, written like `"1MiB"`, `"64KiB"` or `"500B"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub usize);
+
+const UNITS: [(&str, usize); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+impl ByteSize {
+    /// Reads a size; `None` when the unit is missing or unknown, or the number is not whole or too large.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = UNITS.iter().find_map(|(name, unit)| Some((text.trim().strip_suffix(name)?, unit)))?;
+        number.trim().parse::<usize>().ok()?.checked_mul(*unit).map(Self)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fits = |unit: usize| self.0.is_multiple_of(unit) && self.0 >= unit;
+        let (name, unit) = UNITS.into_iter().find(|(_, unit)| fits(*unit)).unwrap_or(("B", 1));
+        write!(f, "{}{name}", self.0 / unit)
+    }
+}
+
+impl Form for ByteSize {
+    const EXPECTED: &'static str = "a size like \"1MiB\", \"64KiB\" or \"500B\"";
+
+    fn take(raw: &Raw<'_>) -> Option<Self> {
+        Self::parse(raw.text()?)
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quoted(&self.to_string()))
+    }
+}
+
+/// Reads a duration that is not negative, like `30s`, `500ms`, `1h 30m`; a bare number is refused.
+pub fn duration(text: &str) -> Option<Duration> {
+    let span: jiff::SignedDuration = text.trim().parse().ok()?;
+    Duration::try_from(span).ok()
+}
+
+impl Form for Duration {
+    const EXPECTED: &'static str = "a duration like \"30s\", \"500ms\" or \"1h\"";
+
+    fn take(raw: &Raw<'_>) -> Option<Self> {
+        duration(raw.text()?)
+    }
+
+    fn show(&self) -> Option<String> {
+        let span = jiff::SignedDuration::try_from(*self).ok()?;
+        Some(quoted(&format!("{span:#}").replace(' ', "")))
+    }
+}
+
+/// A text that is never shown: `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The bytes, for the one place that signs or verifies with them.
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
+}
+
+impl Form for Secret {
+    const EXPECTED: &'static str = "text";
+    const EXAMPLE: &'static str = "\"at least 32 random characters\"";
+
+    fn take(raw: &Raw<'_>) -> Option<Self> {
+        String::take(raw).map(Self)
+    }
+
+    fn show(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Defines a setting that is one of a few words.
+macro_rules! words {
+    ($(#[doc = $doc:literal])+ $name:ident: $expected:literal { $($(#[doc = $word_doc:literal])+ $word:ident = $text:literal,)+ }) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[doc = $word_doc])+ $word,)+
+        }
+
+        impl Form for $name {
+            const EXPECTED: &'static str = $expected;
+
+            fn take(raw: &Raw<'_>) -> Option<Self> {
+                match raw.text()? {
+                    $($text => Some(Self::$word),)+
+                    _ => None,
+                }
+            }
+
+            fn show(&self) -> Option<String> {
+                Some(quoted(match self {
+                    $(Self::$word => $text,)+
+                }))
+            }
+        }
+    };
+}
+
+words! {
+    /// Who uses this process.
+    Mode: "\"development\" or \"production\"" {
+        /// Developers: introspection, suggestions and the playground are on.
+        Development = "development",
+        /// The world: those are off.
+        Production = "production",
+    }
+}
+
+words! {
+    /// Where a store's data is.
+    StoreUrl: "\"embedded\"" {
+        /// In the file that `store.path` names.
+        Embedded = "embedded",
+    }
+}
+
+words! {
+    /// How a line of the log is written.
+    LogFormat: "\"text\" or \"json\"" {
+        /// For people.
+        Text = "text",
+        /// For machines: one JSON object a line.
+        Json = "json",
+    }
+}

@@ -1,0 +1,260 @@
+//! Every setting: its section, key, type, default and what it means. The reference, the names of environment variables and the
+//! check for unknown keys are all made from this list.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use quipu_resolvers as engine;
+
+use super::form::{ByteSize, LogFormat, Mode, Secret, Setting, StoreUrl};
+
+/// Names a setting and says what it means.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    /// Table of the file.
+    pub section: &'static str,
+    /// Key in that table.
+    pub name: &'static str,
+    /// What it means, a line each.
+    pub doc: &'static [&'static str],
+}
+
+/// Defines the sections, and `Config` which holds them and can visit every setting in order.
+macro_rules! sections {
+    ($($(#[doc = $about:literal])+ $section:ident: $type:ident {
+        $($(#[doc = $doc:literal])+ $key:ident: $form:ty = $default:expr;)+
+    })+) => {
+        /// Everything that can be set, with safe defaults.
+        #[derive(Debug, Clone, PartialEq, Default)]
+        pub struct Config {
+            $($(#[doc = $about])+ pub $section: $type,)+
+        }
+
+        $(
+            $(#[doc = $about])+
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct $type {
+                $($(#[doc = $doc])+ pub $key: $form,)+
+            }
+
+            impl Default for $type {
+                fn default() -> Self {
+                    Self { $($key: $default,)+ }
+                }
+            }
+        )+
+
+        /// What each section is for.
+        pub(super) const SECTIONS: &[(&str, &[&str])] = &[$((stringify!($section), &[$($about),+]),)+];
+
+        impl Config {
+            /// Hands out every setting in the order of the list.
+            pub(super) fn visit(&mut self, visitor: &mut dyn FnMut(Key, &mut dyn Setting)) {
+                $($(
+                    visitor(
+                        Key { section: stringify!($section), name: stringify!($key), doc: &[$($doc),+] },
+                        &mut self.$section.$key,
+                    );
+                )+)+
+            }
+        }
+    };
+}
+
+const fn count(number: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(number) {
+        Some(number) => number,
+        None => NonZeroUsize::MIN,
+    }
+}
+
+const fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+/// The engine's own defaults, so that they are written once.
+fn limits() -> engine::Limits {
+    engine::Limits::default()
+}
+
+sections! {
+    /// The HTTP server.
+    server: Server {
+        /// Address and port to listen on.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        /// Who uses it: in "production" introspection, suggestions and the playground are off.
+        mode: Mode = Mode::Development;
+        /// Connections at once; further ones wait to be accepted.
+        max_connections: NonZeroUsize = count(1024);
+        /// Requests that are worked on at once.
+        max_concurrency: NonZeroUsize = count(256);
+        /// Requests that may wait for a place; further ones are refused with OVERLOADED.
+        queue: usize = 256;
+        /// Longest time for a request, its body and its wait included.
+        request_timeout: Duration = seconds(30);
+        /// Longest time for the headers of a request; also how long an idle connection is kept.
+        header_timeout: Duration = seconds(10);
+        /// How long a client may fail to read what it is sent.
+        stall_timeout: Duration = seconds(30);
+        /// Longest body of a request and longest message of a WebSocket.
+        body_bytes: ByteSize = ByteSize(1 << 20);
+        /// Most operations in one batch.
+        batch: NonZeroUsize = count(10);
+        /// How long requests may go on after a stop was asked for.
+        drain: Duration = seconds(10);
+    }
+
+    /// The embedded store.
+    store: Store {
+        /// The file; relative to this file's folder.
+        path: PathBuf = "quipu.db".into();
+    }
+
+    /// Nodes and relationships.
+    graph: Graph {
+        /// Where they are: "embedded" is the store's file.
+        url: StoreUrl = StoreUrl::Embedded;
+    }
+
+    /// Rows, keys, the log of changes and published ontologies.
+    metadata: Metadata {
+        /// Where they are: "embedded" is the store's file.
+        url: StoreUrl = StoreUrl::Embedded;
+    }
+
+    /// Vectors of embedded texts.
+    vectors: Vectors {
+        /// Where they are: "embedded" is the store's file.
+        url: StoreUrl = StoreUrl::Embedded;
+    }
+
+    /// The model that turns text into vectors.
+    embedding: Embedding {
+        /// Folder with model_quantized.onnx or model.onnx, and tokenizer.json; relative to this file's folder.
+        model: PathBuf = "models/all-MiniLM-L6-v2".into();
+        /// The ONNX Runtime library; when not set, the one that ORT_DYLIB_PATH names.
+        dylib: Option<PathBuf> = None;
+        /// Threads for one batch; when not set, as many as there are cores.
+        threads: Option<NonZeroUsize> = None;
+    }
+
+    /// Tokens: JSON Web Tokens, signed with HS256.
+    auth: Auth {
+        /// Key that signs tokens, at least 32 bytes. Needed to serve; there is no default.
+        secret: Option<Secret> = None;
+        /// A file with that key, instead of `secret`.
+        secret_file: Option<PathBuf> = None;
+        /// Required value of the claim `aud`; not checked when not set.
+        audience: Option<String> = None;
+        /// Required value of the claim `iss`; not checked when not set.
+        issuer: Option<String> = None;
+        /// How far clocks may differ when `exp` and `nbf` are checked.
+        leeway: Duration = seconds(30);
+        /// Claim that names the tenant.
+        tenant_claim: String = "tenant".into();
+        /// Claim that lists the roles.
+        roles_claim: String = "roles".into();
+    }
+
+    /// Signatures of cursors.
+    cursor: Cursor {
+        /// Key that signs cursors, at least 32 bytes, the same in all instances; when not set, one derived from auth.secret.
+        secret: Option<Secret> = None;
+        /// A file with that key, instead of `secret`.
+        secret_file: Option<PathBuf> = None;
+    }
+
+    /// Limits of a request; each is checked before the work that it bounds.
+    limits: Limits {
+        /// Length of a document.
+        document_bytes: ByteSize = ByteSize(limits().document_bytes);
+        /// Brackets inside brackets in a document.
+        nesting: usize = limits().nesting;
+        /// Brackets inside brackets in the JSON of a request.
+        json_nesting: usize = 64;
+        /// Tokens of a document.
+        tokens: usize = limits().tokens;
+        /// Fields inside fields, fragments followed.
+        depth: usize = limits().depth;
+        /// Fields in an operation, fragments followed.
+        fields: usize = limits().fields;
+        /// Fields at the root of an operation.
+        root_fields: usize = limits().root_fields;
+        /// Directives in one place.
+        directives: usize = limits().directives;
+        /// Variables of an operation.
+        variables: usize = limits().variables;
+        /// Operations of a document.
+        operations: usize = limits().operations;
+        /// Price of an operation: the records that it may touch.
+        price: u64 = limits().price;
+        /// Records of one page, where the ontology says nothing.
+        page: u32 = limits().page;
+        /// Records of one page, where neither query nor ontology name a number.
+        default_page: u32 = limits().default_page;
+        /// Records that a filter across stores may match.
+        filter_keys: u32 = limits().filter_keys;
+        /// Operations of one change.
+        change_ops: usize = limits().change_ops;
+        /// Errors in one response.
+        errors: usize = limits().errors;
+        /// Validated documents that are kept, all tenants together.
+        cached_documents: usize = limits().cached_documents;
+    }
+
+    /// Subscriptions over WebSocket and server-sent events.
+    live: Live {
+        /// Operations of one WebSocket at once.
+        per_connection: usize = 100;
+        /// Subscriptions of one tenant at once.
+        per_tenant: usize = 1_000;
+        /// How long a stream may be silent before a sign of life is sent.
+        keep_alive: Duration = seconds(15);
+        /// How long a WebSocket may take to send connection_init.
+        init_timeout: Duration = seconds(5);
+        /// Messages that wait for a slow consumer; when there are more, its streams end with an error.
+        buffer: NonZeroUsize = count(256);
+    }
+
+    /// The analysts' page at /playground.
+    playground: Playground {
+        /// Whether it is served; when not set, in development only.
+        enabled: Option<bool> = None;
+        /// A file with tokens that the page offers in a menu; for demos only.
+        demo_tokens: Option<PathBuf> = None;
+    }
+
+    /// The log, written to standard error.
+    logs: Logs {
+        /// "text" for people, "json" for machines.
+        format: LogFormat = LogFormat::Text;
+        /// What is logged: "error", "warn", "info", "debug", "trace", or by module like "info,quipu::http=debug".
+        level: String = "info".into();
+    }
+}
+
+impl Limits {
+    /// The limits that the engine keeps; `json_nesting` is the HTTP layer's.
+    pub fn engine(&self) -> engine::Limits {
+        engine::Limits {
+            document_bytes: self.document_bytes.0,
+            nesting: self.nesting,
+            tokens: self.tokens,
+            depth: self.depth,
+            fields: self.fields,
+            root_fields: self.root_fields,
+            directives: self.directives,
+            variables: self.variables,
+            operations: self.operations,
+            price: self.price,
+            page: self.page,
+            default_page: self.default_page,
+            filter_keys: self.filter_keys,
+            change_ops: self.change_ops,
+            errors: self.errors,
+            cached_documents: self.cached_documents,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What HTTP needs of the rest of the process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use quipu_resolvers::guard::{Principal, TenantId};
+use quipu_resolvers::{Answer, Ask};
+
+/// Finds the API of a tenant.
+pub trait Gateway: Send + Sync {
+    /// What the tenant is served by now; `None` when it is not served. Requests finish on what they began with.
+    fn api(&self, tenant: &TenantId) -> Option<Arc<dyn TenantApi>>;
+}
+
+/// The API of one tenant, of one version of its ontology.
+#[async_trait]
+pub trait TenantApi: Send + Sync {
+    /// The response to a query or mutation.
+    async fn answer(&self, principal: &Principal, ask: Ask) -> Answer;
+
+    /// The responses to a subscription; to a query or mutation, one. Dropping the stream ends the work.
+    fn watch(&self, principal: Principal, ask: Ask) -> BoxStream<'static, Answer>;
+}
+
+/// Says how the parts of the process are.
+#[async_trait]
+pub trait Readiness: Send + Sync {
+    /// Asks each part. Takes as long as the slowest of them; the caller sets a time limit.
+    async fn probe(&self) -> Vec<Probe>;
+}
+
+/// How one part of the process is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Its name, like `graph` or `embedding`.
+    pub part: &'static str,
+    /// Whether it works.
+    pub up: bool,
+    /// Whether nothing can be served without it.
+    pub essential: bool,
+}

@@ -1,0 +1,50 @@
+//! What whoever runs the gateway asks: does it live, is it ready, what has it counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, json};
+
+use super::reply::Refusal;
+use super::state::AppState;
+
+/// A store that does not answer in this time counts as down.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// `GET /healthz`: 200 while the process lives.
+pub(super) async fn alive() -> Response {
+    Json(json!({"status": "alive"})).into_response()
+}
+
+/// `GET /readyz`: 200 `ready`, 200 `degraded` when something is missing that requests can do without, else 503 `unavailable`.
+pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
+    let Ok(probes) = tokio::time::timeout(PATIENCE, state.readiness.probe()).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unavailable", "parts": {}}))).into_response();
+    };
+    let stopping = *state.stopping.borrow();
+    let unavailable = stopping || probes.iter().any(|probe| probe.essential && !probe.up);
+    let (status, word) = match probes.iter().all(|probe| probe.up) {
+        _ if unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::OK, "degraded"),
+    };
+    let parts: Map<_, _> =
+        probes.iter().map(|probe| (probe.part.into(), if probe.up { "up" } else { "down" }.into())).collect();
+    (status, Json(json!({"status": word, "parts": parts}))).into_response()
+}
+
+/// `GET /metrics`: Prometheus' text format.
+pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
+    match state.metrics.text() {
+        Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "cannot write metrics");
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the metrics cannot be written").into_response()
+        }
+    }
+}

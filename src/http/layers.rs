@@ -1,0 +1,72 @@
+//! What happens around every request: its id, its line in the log, its headers, and what remains of a panic.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tracing::Instrument;
+use ulid::Ulid;
+
+use super::reply::Refusal;
+use super::state::AppState;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const LONGEST_ID: usize = 128;
+
+/// Names a request in the log and to the client.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub Arc<str>);
+
+/// Set on every response that does not set them itself.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (CACHE_CONTROL, "no-store"),
+];
+
+/// The outermost layer.
+pub(super) async fn around(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
+    let id = request_id(&request).unwrap_or_else(|| fresh_id(&state));
+    let span = tracing::info_span!("request", id = &*id, method = %request.method(), path = request.uri().path());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let began = Instant::now();
+    let work = async {
+        // the panic itself is logged where it happens, in this span
+        let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let response = response.unwrap_or_else(|_| Refusal::internal(&id).into_response());
+        tracing::info!(status = response.status().as_u16(), took = ?began.elapsed(), "answered");
+        response
+    };
+    let mut response = work.instrument(span).await;
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The id that the client gave, if it can be repeated in headers and logs without harm.
+fn request_id(request: &Request) -> Option<Arc<str>> {
+    let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (!id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(plain)).then(|| id.into())
+}
+
+/// An id in the order of time.
+pub(super) fn fresh_id(state: &AppState) -> Arc<str> {
+    let now = u64::try_from(state.clock.now_ms()).unwrap_or(0);
+    Ulid::from_parts(now, rand::random()).to_string().into()
+}

@@ -1,0 +1,40 @@
+//! HTTP: the routes, and what happens to a request before and after the engine has it.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+mod accept;
+mod admission;
+mod gateway;
+mod health;
+mod layers;
+mod reply;
+mod state;
+
+pub use gateway::{Gateway, Probe, Readiness, TenantApi};
+pub use state::{AppState, Parts};
+
+use reply::Refusal;
+
+/// Serves until `shutdown` is done; then stops to accept, ends streams, and lets requests finish for as long as `server.drain` says.
+pub async fn serve(listener: TcpListener, state: Arc<AppState>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    let router = router(&state);
+    accept::serve(listener, router, &state, shutdown).await
+}
+
+/// Every path that is served.
+fn router(state: &Arc<AppState>) -> Router {
+    let reads = async || Refusal::method("GET, HEAD");
+    Router::new()
+        .route("/healthz", get(health::alive).fallback(reads))
+        .route("/readyz", get(health::ready).fallback(reads))
+        .route("/metrics", get(health::metrics).fallback(reads))
+        .fallback(async || Refusal::no_such_path())
+        .with_state(state.clone())
+        .layer(from_fn_with_state(state.clone(), layers::around))
+}

@@ -1,0 +1,52 @@
+//! What every request can reach.
+
+use std::sync::Arc;
+
+use quipu_resolvers::ports::Clock;
+use tokio::sync::watch;
+
+use super::admission::{Admission, Streams};
+use super::gateway::{Gateway, Readiness};
+use crate::auth::Authenticator;
+use crate::config::{Config, ConfigError};
+use crate::ops::Metrics;
+
+/// What the server is made of.
+pub struct Parts {
+    /// The configuration.
+    pub config: Config,
+    /// The tenants and their APIs.
+    pub gateway: Arc<dyn Gateway>,
+    /// How the stores and the model are.
+    pub readiness: Arc<dyn Readiness>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters; the same that the rest of the process counts in.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What every request can reach. One per process.
+pub struct AppState {
+    pub(super) config: Config,
+    pub(super) gateway: Arc<dyn Gateway>,
+    pub(super) readiness: Arc<dyn Readiness>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) authenticator: Authenticator,
+    pub(super) admission: Admission,
+    pub(super) streams: Streams,
+    /// Becomes true when the server stops, so that streams end.
+    pub(super) stopping: watch::Sender<bool>,
+}
+
+impl AppState {
+    /// Fails when the configuration has no key to verify tokens with.
+    pub fn new(parts: Parts) -> Result<Arc<Self>, ConfigError> {
+        let Parts { config, gateway, readiness, clock, metrics } = parts;
+        let authenticator = Authenticator::new(&config, clock.clone())?;
+        let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue);
+        let streams = Streams::new(config.live.per_tenant);
+        let stopping = watch::Sender::new(false);
+        Ok(Arc::new(Self { config, gateway, readiness, clock, metrics, authenticator, admission, streams, stopping }))
+    }
+}

@@ -1,0 +1,198 @@
+//! What whoever runs the gateway sees of it: the log and the metrics.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::PanicHookInfo;
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use quipu_resolvers::Answer;
+use quipu_resolvers::ports::{StoreName, Trace};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{ConfigError, LogFormat, Logs};
+
+/// Starts the log on standard error, and has panics logged in the span in which they happen. Called once, at the start.
+///
+/// Fails when `logs.level` cannot be read.
+pub fn start_log(logs: &Logs) -> Result<(), ConfigError> {
+    let filter = EnvFilter::builder().parse(&logs.level);
+    let filter = filter.map_err(|error| ConfigError::one(format!("`logs.level`: {error}")))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match logs.format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
+    };
+    // a second start in one process keeps the first log
+    if started.is_ok() {
+        std::panic::set_hook(Box::new(log_panic));
+    }
+    Ok(())
+}
+
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let cause =
+        payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let location = info.location().map(ToString::to_string);
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(cause = cause.unwrap_or("unknown"), location, backtrace, "panicked");
+}
+
+/// The counters of a process, all named `quipu_...`.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    statements: IntCounterVec,
+    batch: Histogram,
+    streams: IntGaugeVec,
+    refused: IntCounterVec,
+    working: IntGauge,
+}
+
+impl Metrics {
+    /// Fresh counters. Fails only when two of them have the same name.
+    pub fn new() -> prometheus::Result<Self> {
+        let seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+        let counter = |name, help, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let metrics = Self {
+            registry: Registry::new(),
+            requests: counter("quipu_requests_total", "operations by kind and outcome", &["operation", "outcome"])?,
+            seconds: HistogramVec::new(
+                HistogramOpts::new("quipu_request_seconds", "time to answer an operation").buckets(seconds.to_vec()),
+                &["operation"],
+            )?,
+            statements: counter("quipu_statements_total", "statements that stores ran", &["store"])?,
+            batch: Histogram::with_opts(
+                HistogramOpts::new("quipu_batch_operations", "operations in a batch of a client")
+                    .buckets(vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0]),
+            )?,
+            streams: IntGaugeVec::new(Opts::new("quipu_streams", "open streams"), &["transport"])?,
+            refused: counter("quipu_refused_total", "what was refused, by code", &["code"])?,
+            working: IntGauge::new("quipu_requests_in_progress", "operations that are worked on")?,
+        };
+        metrics.registry.register(Box::new(metrics.requests.clone()))?;
+        metrics.registry.register(Box::new(metrics.seconds.clone()))?;
+        metrics.registry.register(Box::new(metrics.statements.clone()))?;
+        metrics.registry.register(Box::new(metrics.batch.clone()))?;
+        metrics.registry.register(Box::new(metrics.streams.clone()))?;
+        metrics.registry.register(Box::new(metrics.refused.clone()))?;
+        metrics.registry.register(Box::new(metrics.working.clone()))?;
+        Ok(metrics)
+    }
+
+    /// Where other parts of the process register counters of their own.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Counts an operation that was answered.
+    pub fn answered(&self, answer: &Answer, trace: &Trace, took: Duration) {
+        let operation = answer.operation.unwrap_or("unknown");
+        let outcome = match answer {
+            Answer { refused: Some(_), .. } => "refused",
+            Answer { errors: 0, .. } => "ok",
+            Answer { .. } => "partial",
+        };
+        self.requests.with_label_values(&[operation, outcome]).inc();
+        self.seconds.with_label_values(&[operation]).observe(took.as_secs_f64());
+        if let Some(code) = answer.refused {
+            self.refused(code.as_str());
+        }
+        self.ran(trace);
+    }
+
+    /// Counts the statements of a request.
+    pub fn ran(&self, trace: &Trace) {
+        for store in [StoreName::Graph, StoreName::Rows, StoreName::Vectors] {
+            let count = trace.count(store);
+            if count > 0 {
+                self.statements.with_label_values(&[store.as_str()]).inc_by(count);
+            }
+        }
+    }
+
+    /// Counts something that was refused.
+    pub fn refused(&self, code: &str) {
+        self.refused.with_label_values(&[code]).inc();
+    }
+
+    /// Counts a batch of a client.
+    pub fn batch(&self, operations: usize) {
+        self.batch.observe(operations as f64);
+    }
+
+    /// Counts a stream as open until the guard is dropped.
+    pub fn stream(&self, transport: &'static str) -> Counted {
+        Counted::begin(self.streams.with_label_values(&[transport]))
+    }
+
+    /// Counts an operation as worked on until the guard is dropped.
+    pub fn working(&self) -> Counted {
+        Counted::begin(self.working.clone())
+    }
+
+    /// All counters in Prometheus' text format.
+    pub fn text(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// Something that is counted while it lives.
+pub struct Counted(IntGauge);
+
+impl Counted {
+    fn begin(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use quipu_resolvers::fault::Code;
+
+    use super::*;
+
+    #[test]
+    fn operations_are_counted_by_kind_and_outcome() {
+        let metrics = Metrics::new().unwrap();
+        let trace = Trace::default();
+        trace.ran(StoreName::Graph, Duration::ZERO, || unreachable!("nothing is kept"));
+        let answer = |refused, errors, operation| Answer { body: Bytes::new(), refused, errors, operation };
+        metrics.answered(&answer(None, 0, Some("query")), &trace, Duration::from_millis(3));
+        metrics.answered(&answer(None, 1, Some("query")), &Trace::default(), Duration::from_millis(3));
+        metrics.answered(&answer(Some(Code::TooExpensive), 1, None), &Trace::default(), Duration::ZERO);
+        let open = metrics.stream("sse");
+        let text = metrics.text().unwrap();
+        for line in [
+            "quipu_requests_total{operation=\"query\",outcome=\"ok\"} 1",
+            "quipu_requests_total{operation=\"query\",outcome=\"partial\"} 1",
+            "quipu_requests_total{operation=\"unknown\",outcome=\"refused\"} 1",
+            "quipu_request_seconds_bucket{operation=\"query\",le=\"0.005\"} 2",
+            "quipu_statements_total{store=\"graph\"} 1",
+            "quipu_refused_total{code=\"TOO_EXPENSIVE\"} 1",
+            "quipu_streams{transport=\"sse\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        drop(open);
+        assert!(metrics.text().unwrap().contains("quipu_streams{transport=\"sse\"} 0"));
+    }
+
+    #[test]
+    fn a_level_that_cannot_be_read_is_refused() {
+        let logs = Logs { level: "quipu=loud".into(), ..Logs::default() };
+        assert!(start_log(&logs).unwrap_err().to_string().contains("`logs.level`"));
+    }
+}
