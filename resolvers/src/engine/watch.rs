@@ -193,7 +193,7 @@ async fn shown(work: &Work<'_>, watch: &Watch, at: usize, effect: &Effect) -> Re
     let outcomes = work.plan_many(&plan, &[Value::Text(effect.record.id.clone())]).await?;
     let Some(outcome) = outcomes.into_iter().next() else { return Ok(None) };
     let visible = outcome.as_list().is_some_and(|rows| !rows.is_empty());
-    Ok(visible.then_some(outcome))
+    Ok(visible.then_some(if entity.is_node() || watch.shows_rows { outcome } else { Value::Null }))
 }
 
 /// The plan with conditions under which no other target than one is found.

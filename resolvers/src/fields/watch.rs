@@ -30,6 +30,8 @@ pub(crate) struct Watch {
     pub nodes: Option<(Vec<String>, Plan)>,
     /// The same for rows.
     pub rows: Option<(Vec<String>, Plan)>,
+    /// Whether rows are shown; `changes` tells of them without showing them.
+    pub shows_rows: bool,
 }
 
 /// Positions in the row of a change.
@@ -94,8 +96,8 @@ impl<'a> Planner<'a> {
             fields.iter().filter(|f| part(f) == Some(&Part::Node)).map(|f| f.below.as_slice()).collect();
         let (nodes, node_shapes) = self.by_place(&of, Place::Nodes, &shown)?;
         let (rows, row_shapes) = self.by_place(&of, Place::Rows, &shown)?;
-        // A field `node` of one type shows rows where the type is one of rows, and nodes otherwise.
-        let mut shapes = if of.len() == 1 && rows.is_some() { row_shapes } else { node_shapes }.into_iter();
+        let shows_rows = nodes.is_none() && !matches!(asked.def.map(|def| &def.source), Some(Source::Changes));
+        let mut shapes = if shows_rows { row_shapes } else { node_shapes }.into_iter();
         let mut shape = Shape::default();
         for field in fields {
             let what = match part(field) {
@@ -114,7 +116,7 @@ impl<'a> Planner<'a> {
         }
         let shape = RecordShape { targets: vec![shape], widths: vec![change::NODE + 1] };
         let what = What::Records { from: Origin::Root, list: false, shape };
-        Ok((Job::Watch(Watch { of, events, since, filters, nodes, rows }), what))
+        Ok((Job::Watch(Watch { of, events, since, filters, nodes, rows, shows_rows }), what))
     }
 
     #[allow(clippy::type_complexity)] // the pair is taken apart at once
