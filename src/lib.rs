@@ -4,3 +4,4 @@
 //! crate holds what surrounds them: configuration, tenants, HTTP, authentication, ingestion and the stores.
 
 pub mod ingest;
+pub mod stores;
