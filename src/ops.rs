@@ -2,6 +2,7 @@
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
@@ -89,8 +90,8 @@ impl Metrics {
         &self.registry
     }
 
-    /// Counts an operation that was answered.
-    pub fn answered(&self, answer: &Answer, trace: &Trace, took: Duration) {
+    /// Counts an operation that was answered, or an event that was sent, which takes no time of its own.
+    pub fn answered(&self, answer: &Answer, took: Option<Duration>) {
         let operation = answer.operation.unwrap_or("unknown");
         let outcome = match answer {
             Answer { refused: Some(_), .. } => "refused",
@@ -98,21 +99,17 @@ impl Metrics {
             Answer { .. } => "partial",
         };
         self.requests.with_label_values(&[operation, outcome]).inc();
-        self.seconds.with_label_values(&[operation]).observe(took.as_secs_f64());
+        if let Some(took) = took {
+            self.seconds.with_label_values(&[operation]).observe(took.as_secs_f64());
+        }
         if let Some(code) = answer.refused {
             self.refused(code.as_str());
         }
-        self.ran(trace);
     }
 
-    /// Counts the statements of a request.
-    pub fn ran(&self, trace: &Trace) {
-        for store in [StoreName::Graph, StoreName::Rows, StoreName::Vectors] {
-            let count = trace.count(store);
-            if count > 0 {
-                self.statements.with_label_values(&[store.as_str()]).inc_by(count);
-            }
-        }
+    /// A trace whose statements are counted.
+    pub fn tracing(&self) -> Traced<'_> {
+        Traced { metrics: self, trace: Arc::default(), seen: [0; STORES.len()] }
     }
 
     /// Counts something that was refused.
@@ -138,6 +135,39 @@ impl Metrics {
     /// All counters in Prometheus' text format.
     pub fn text(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+const STORES: [StoreName; 3] = [StoreName::Graph, StoreName::Rows, StoreName::Vectors];
+
+/// The trace of one operation. What was not counted yet is counted when it is dropped, also when the client is gone.
+pub struct Traced<'a> {
+    metrics: &'a Metrics,
+    trace: Arc<Trace>,
+    seen: [u64; STORES.len()],
+}
+
+impl Traced<'_> {
+    /// The trace, for the engine.
+    pub fn trace(&self) -> Arc<Trace> {
+        self.trace.clone()
+    }
+
+    /// Counts the statements since the last time.
+    pub fn count(&mut self) {
+        for (store, seen) in STORES.into_iter().zip(&mut self.seen) {
+            let total = self.trace.count(store);
+            if total > *seen {
+                self.metrics.statements.with_label_values(&[store.as_str()]).inc_by(total - *seen);
+                *seen = total;
+            }
+        }
+    }
+}
+
+impl Drop for Traced<'_> {
+    fn drop(&mut self) {
+        self.count();
     }
 }
 
@@ -167,12 +197,17 @@ mod tests {
     #[test]
     fn operations_are_counted_by_kind_and_outcome() {
         let metrics = Metrics::new().unwrap();
-        let trace = Trace::default();
-        trace.ran(StoreName::Graph, Duration::ZERO, || unreachable!("nothing is kept"));
+        let mut traced = metrics.tracing();
+        let statement = || traced.trace().ran(StoreName::Graph, Duration::ZERO, || unreachable!("nothing is kept"));
+        statement();
+        statement();
+        traced.count();
+        traced.trace().ran(StoreName::Graph, Duration::ZERO, || unreachable!("nothing is kept"));
+        drop(traced);
         let answer = |refused, errors, operation| Answer { body: Bytes::new(), refused, errors, operation };
-        metrics.answered(&answer(None, 0, Some("query")), &trace, Duration::from_millis(3));
-        metrics.answered(&answer(None, 1, Some("query")), &Trace::default(), Duration::from_millis(3));
-        metrics.answered(&answer(Some(Code::TooExpensive), 1, None), &Trace::default(), Duration::ZERO);
+        metrics.answered(&answer(None, 0, Some("query")), Some(Duration::from_millis(3)));
+        metrics.answered(&answer(None, 1, Some("query")), Some(Duration::from_millis(3)));
+        metrics.answered(&answer(Some(Code::TooExpensive), 1, None), None);
         let open = metrics.stream("sse");
         let text = metrics.text().unwrap();
         for line in [
@@ -180,7 +215,7 @@ mod tests {
             "quipu_requests_total{operation=\"query\",outcome=\"partial\"} 1",
             "quipu_requests_total{operation=\"unknown\",outcome=\"refused\"} 1",
             "quipu_request_seconds_bucket{operation=\"query\",le=\"0.005\"} 2",
-            "quipu_statements_total{store=\"graph\"} 1",
+            "quipu_statements_total{store=\"graph\"} 3",
             "quipu_refused_total{code=\"TOO_EXPENSIVE\"} 1",
             "quipu_streams{transport=\"sse\"} 1",
         ] {

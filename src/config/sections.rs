@@ -214,8 +214,10 @@ sections! {
         keep_alive: Duration = seconds(15);
         /// How long a WebSocket may take to send connection_init.
         init_timeout: Duration = seconds(5);
-        /// Messages that wait for a slow consumer; when there are more, its streams end with an error.
-        buffer: NonZeroUsize = count(256);
+        /// Bytes that wait for a slow consumer, for each WebSocket or event stream.
+        buffer: ByteSize = ByteSize(1 << 20);
+        /// How long a stream waits when that is full; then it ends with an error that says so.
+        patience: Duration = seconds(5);
     }
 
     /// The analysts' page at /playground.

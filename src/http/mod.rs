@@ -10,10 +10,20 @@ use tokio::net::TcpListener;
 
 mod accept;
 mod admission;
+mod caller;
+mod events;
 mod gateway;
+mod graphql;
 mod health;
+mod kind;
 mod layers;
+mod live;
+mod negotiate;
+mod operation;
+mod outbox;
+mod protocol;
 mod reply;
+mod socket;
 mod state;
 
 pub use gateway::{Gateway, Probe, Readiness, TenantApi};
@@ -30,7 +40,9 @@ pub async fn serve(listener: TcpListener, state: Arc<AppState>, shutdown: impl F
 /// Every path that is served.
 fn router(state: &Arc<AppState>) -> Router {
     let reads = async || Refusal::method("GET, HEAD");
+    let both = async || Refusal::method("GET, HEAD, POST");
     Router::new()
+        .route("/graphql", get(graphql::get).post(graphql::post).fallback(both))
         .route("/healthz", get(health::alive).fallback(reads))
         .route("/readyz", get(health::ready).fallback(reads))
         .route("/metrics", get(health::metrics).fallback(reads))

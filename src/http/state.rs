@@ -50,3 +50,9 @@ impl AppState {
         Ok(Arc::new(Self { config, gateway, readiness, clock, metrics, authenticator, admission, streams, stopping }))
     }
 }
+
+/// Done when the server stops.
+pub(super) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // the sender lives as long as the state; were it gone, the server would be too
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}

@@ -1,0 +1,238 @@
+//! `/graphql` over POST and GET (GraphQL over HTTP): from the request to the engine and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts as Head;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::future::join_all;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use quipu_resolvers::fault::{Code, Fault};
+use quipu_resolvers::ports::Trace;
+use quipu_resolvers::{Answer, Ask};
+use tokio::time::{Instant, timeout_at};
+
+use super::caller::Caller;
+use super::kind::{Kind, kind_of};
+use super::layers::RequestId;
+use super::negotiate::{self, Reply};
+use super::operation::{self, Bounds, Operation, Payload};
+use super::reply::Refusal;
+use super::state::AppState;
+use super::{events, socket};
+use crate::auth;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const LONGEST_KEY: usize = 255;
+/// What the engine gets after its deadline, so that its own answer about it arrives.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// `POST /graphql`.
+pub(super) async fn post(State(state): State<Arc<AppState>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let reply = match negotiate::reply(&head.headers) {
+        Ok(reply) => reply,
+        Err(refusal) => return refused(&state, refusal, Reply::Any),
+    };
+    answer_post(&state, &head, body, reply).await.unwrap_or_else(|refusal| refused(&state, refusal, reply))
+}
+
+/// `GET /graphql`: a query in the URL, a stream of events, or the beginning of a WebSocket.
+pub(super) async fn get(State(state): State<Arc<AppState>>, mut request: Request) -> Response {
+    if socket::is_upgrade(request.headers()) {
+        return socket::upgrade(state, request).await;
+    }
+    let reply = match negotiate::reply(request.headers()) {
+        Ok(reply) => reply,
+        Err(refusal) => return refused(&state, refusal, Reply::Any),
+    };
+    // a query over GET writes nothing, so a key for writing means nothing
+    request.headers_mut().remove(IDEMPOTENCY_KEY);
+    let (head, _) = request.into_parts();
+    answer_get(&state, &head, reply).await.unwrap_or_else(|refusal| refused(&state, refusal, reply))
+}
+
+fn refused(state: &AppState, refusal: Refusal, reply: Reply) -> Response {
+    if refusal.status != StatusCode::UNAUTHORIZED {
+        // those are counted where they are found
+        state.metrics.refused(refusal.code);
+    }
+    refusal.into_response_as(reply.media_type())
+}
+
+async fn answer_post(state: &Arc<AppState>, head: &Head, body: Body, reply: Reply) -> Result<Response, Refusal> {
+    let deadline = Instant::now() + state.config.server.request_timeout;
+    negotiate::check_body(&head.headers)?;
+    let caller = state.caller(auth::bearer_of(&head.headers))?;
+    let key = idempotency_key(&head.headers)?;
+    let body = read_body(body, state.config.server.body_bytes.0, deadline).await?;
+    match operation::from_body(&body, bounds(state))? {
+        Payload::One(operation) if reply == Reply::Events => {
+            events::stream(state, request_id(head), caller, operation, Some(key)).await
+        }
+        Payload::One(operation) => {
+            let asking = Asking { may_write: true, key, deadline };
+            let answer = answer_one(state, &caller, operation, asking).await?;
+            Ok(respond(answer, reply))
+        }
+        Payload::Batch(_) if reply == Reply::Events => {
+            Err(Refusal::bad_request("a batch cannot be answered as a stream of events"))
+        }
+        Payload::Batch(_) if key.is_some() => {
+            Err(Refusal::bad_request("an Idempotency-Key belongs to one operation, not to a batch"))
+        }
+        Payload::Batch(operations) => {
+            let asking = Asking { may_write: true, key: None, deadline };
+            answer_batch(state, &caller, operations, asking, reply).await
+        }
+    }
+}
+
+async fn answer_get(state: &Arc<AppState>, head: &Head, reply: Reply) -> Result<Response, Refusal> {
+    let deadline = Instant::now() + state.config.server.request_timeout;
+    let caller = state.caller(auth::bearer_of(&head.headers))?;
+    let operation = operation::from_uri(&head.uri, bounds(state))?;
+    if kind_of(&operation.query, operation.name.as_deref()) == Kind::Mutation {
+        let refusal = Refusal::method("POST");
+        return Err(Refusal { message: "a mutation must be sent by POST".into(), ..refusal });
+    }
+    if reply == Reply::Events {
+        return events::stream(state, request_id(head), caller, operation, None).await;
+    }
+    let asking = Asking { may_write: false, key: None, deadline };
+    Ok(respond(answer_one(state, &caller, operation, asking).await?, reply))
+}
+
+fn request_id(head: &Head) -> Arc<str> {
+    head.extensions.get::<RequestId>().map_or_else(|| "".into(), |RequestId(id)| id.clone())
+}
+
+/// The limits of what is read from bodies, URLs and messages.
+pub(super) fn bounds(state: &AppState) -> Bounds {
+    Bounds { nesting: state.config.limits.json_nesting, batch: state.config.server.batch.get() }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default();
+    let fits = !key.is_empty() && key.len() <= LONGEST_KEY && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits || values.next().is_some() {
+        let message = "the Idempotency-Key must be one, of 1 to 255 visible ASCII characters";
+        return Err(Refusal::bad_request(message));
+    }
+    Ok(Some(key.into()))
+}
+
+/// Reads a body whole. One that says beforehand that it is too long is not read at all.
+async fn read_body(body: Body, limit: usize, deadline: Instant) -> Result<Bytes, Refusal> {
+    match timeout_at(deadline, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let message = format!("a body has at most {limit} bytes (server.body_bytes)");
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge.as_str(), message))
+        }
+        Ok(Err(_)) => Err(Refusal::bad_request("the body ended too early")),
+        Err(_) => {
+            let message = "the body did not arrive in time (server.request_timeout)";
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, Code::Timeout.as_str(), message))
+        }
+    }
+}
+
+/// How an operation is asked for.
+#[derive(Debug, Clone)]
+struct Asking {
+    may_write: bool,
+    key: Option<String>,
+    deadline: Instant,
+}
+
+async fn answer_one(
+    state: &AppState,
+    caller: &Caller,
+    operation: Operation,
+    asking: Asking,
+) -> Result<Answer, Refusal> {
+    let _places = state.admission.enter(1, asking.deadline).await?;
+    Ok(run(state, caller, operation, asking).await?)
+}
+
+/// Queries of a batch run side by side; with a mutation among them, one runs after another.
+async fn answer_batch(
+    state: &AppState,
+    caller: &Caller,
+    operations: Vec<Operation>,
+    asking: Asking,
+    reply: Reply,
+) -> Result<Response, Refusal> {
+    state.metrics.batch(operations.len());
+    let _places = state.admission.enter(operations.len(), asking.deadline).await?;
+    let in_order = operations.iter().any(|one| kind_of(&one.query, one.name.as_deref()) != Kind::Query);
+    let runs = operations.into_iter().map(|operation| run(state, caller, operation, asking.clone()));
+    let answers = if in_order {
+        let mut answers = Vec::new();
+        for run in runs {
+            answers.push(run.await);
+        }
+        answers
+    } else {
+        join_all(runs).await
+    };
+    let mut body = BytesMut::from(&b"["[..]);
+    for (at, answer) in answers.into_iter().enumerate() {
+        if at > 0 {
+            body.put_u8(b',');
+        }
+        match answer {
+            Ok(answer) => body.put(answer.body),
+            Err(fault) => body.put(Refusal::from(fault).body().as_bytes()),
+        }
+    }
+    body.put_u8(b']');
+    Ok(with_type(StatusCode::OK, body.freeze(), reply))
+}
+
+/// Has the engine answer, within the deadline.
+async fn run(state: &AppState, caller: &Caller, operation: Operation, asking: Asking) -> Result<Answer, Fault> {
+    let began = Instant::now();
+    let _working = state.metrics.working();
+    let traced = state.metrics.tracing();
+    let ask = ask(operation, asking.may_write, asking.key, asking.deadline, traced.trace());
+    let answer = timeout_at(asking.deadline + GRACE, caller.api.answer(&caller.principal, ask));
+    let answer = answer.await.map_err(|_| too_late())?;
+    state.metrics.answered(&answer, Some(began.elapsed()));
+    Ok(answer)
+}
+
+/// What a client is told whose answer did not come in time.
+pub(super) fn too_late() -> Fault {
+    Fault::client(Code::Timeout, "the answer took too long (server.request_timeout)")
+}
+
+/// An operation as the engine takes it.
+pub(super) fn ask(
+    operation: Operation,
+    may_write: bool,
+    idempotency_key: Option<String>,
+    deadline: Instant,
+    trace: Arc<Trace>,
+) -> Ask {
+    let Operation { query, name, variables } = operation;
+    let deadline = deadline.into_std();
+    Ask { query, operation_name: name, variables, may_write, idempotency_key, deadline, trace }
+}
+
+fn respond(answer: Answer, reply: Reply) -> Response {
+    let status = answer.refused.map_or(StatusCode::OK, |code| reply.status(code));
+    with_type(status, answer.body, reply)
+}
+
+fn with_type(status: StatusCode, body: Bytes, reply: Reply) -> Response {
+    (status, [(CONTENT_TYPE, HeaderValue::from_static(reply.media_type()))], body).into_response()
+}

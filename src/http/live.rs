@@ -1,0 +1,129 @@
+//! One operation over a stream, whichever the transport: subscriptions as long as they last, queries and mutations once.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use quipu_resolvers::fault::{Code, Fault};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+
+use super::admission::StreamPlace;
+use super::caller::Caller;
+use super::graphql::{ask, too_late};
+use super::kind::{Kind, kind_of};
+use super::operation::Operation;
+use super::outbox::NotTaken;
+use super::reply::Refusal;
+use super::state::AppState;
+use crate::ops::Counted;
+
+/// Where the responses of one operation go.
+pub(super) trait Channel {
+    /// Sends a response, when the client keeps up.
+    fn next(&self, body: Bytes) -> impl Future<Output = Result<(), NotTaken>> + Send;
+    /// Ends with a response in which there are only errors.
+    fn fail(&self, body: Bytes);
+    /// Ends well.
+    fn complete(&self);
+}
+
+/// An operation to be run over a stream.
+pub(super) struct Live {
+    pub caller: Caller,
+    pub operation: Operation,
+    /// Whether a mutation is let through, and the key under which it is not run twice.
+    pub write: Option<Option<String>>,
+    /// Names it in the log and to the client.
+    pub request_id: Arc<str>,
+}
+
+/// The place of an operation that runs over a stream. A subscription waits most of its time, so it has a place among the streams and
+/// none among those who work.
+pub(super) struct Place {
+    /// Until when the answer must be there; a subscription has no end.
+    until: Option<Instant>,
+    _stream: Option<StreamPlace>,
+    _work: Option<OwnedSemaphorePermit>,
+    _counted: Counted,
+}
+
+impl Place {
+    /// Finds a place, or says that there is none. `transport` is for the metrics.
+    pub async fn enter(
+        state: &AppState,
+        caller: &Caller,
+        operation: &Operation,
+        transport: &'static str,
+    ) -> Result<Self, Fault> {
+        if kind_of(&operation.query, operation.name.as_deref()) == Kind::Subscription {
+            let stream = Some(state.streams.enter(&caller.principal.tenant)?);
+            let counted = state.metrics.stream(transport);
+            return Ok(Self { until: None, _stream: stream, _work: None, _counted: counted });
+        }
+        let deadline = Instant::now() + state.config.server.request_timeout;
+        let work = Some(state.admission.enter(1, deadline).await?);
+        Ok(Self { until: Some(deadline), _stream: None, _work: work, _counted: state.metrics.working() })
+    }
+}
+
+/// Runs an operation to its end; a panic ends this operation alone.
+pub(super) async fn operate(state: &AppState, live: Live, place: Place, channel: impl Channel + Send + Sync) {
+    let request_id = live.request_id.clone();
+    let ended = AssertUnwindSafe(relay(state, live, place, &channel)).catch_unwind().await;
+    match ended {
+        Ok(Ok(())) => channel.complete(),
+        Ok(Err(Ended::Refused(body))) => channel.fail(body),
+        Ok(Err(Ended::Fault(fault))) => channel.fail(refused(state, fault)),
+        Ok(Err(Ended::Gone)) => {}
+        Err(_) => channel.fail(Refusal::internal(&request_id).body().into()),
+    }
+}
+
+/// Counts a fault and says what the client is told of it.
+pub(super) fn refused(state: &AppState, fault: Fault) -> Bytes {
+    state.metrics.refused(fault.code().as_str());
+    Refusal::from(fault).body().into()
+}
+
+/// Why an operation ended before its stream.
+enum Ended {
+    /// Nothing was executed; the response says why.
+    Refused(Bytes),
+    Fault(Fault),
+    Gone,
+}
+
+async fn relay(state: &AppState, live: Live, place: Place, channel: &(impl Channel + Sync)) -> Result<(), Ended> {
+    let Live { caller, operation, write, .. } = live;
+    let soon = Instant::now() + state.config.server.request_timeout;
+    let until = place.until;
+    let mut traced = state.metrics.tracing();
+    let may_write = write.is_some();
+    let ask = ask(operation, may_write, write.flatten(), until.unwrap_or(soon), traced.trace());
+    let mut answers = caller.api.watch(caller.principal, ask);
+    loop {
+        let began = Instant::now();
+        let next = match until {
+            None => answers.next().await,
+            Some(until) => timeout_at(until, answers.next()).await.map_err(|_| Ended::Fault(too_late()))?,
+        };
+        let Some(answer) = next else { return Ok(()) };
+        traced.count();
+        state.metrics.answered(&answer, until.map(|_| began.elapsed()));
+        if answer.refused.is_some() {
+            return Err(Ended::Refused(answer.body));
+        }
+        channel.next(answer.body).await.map_err(|reason| match reason {
+            NotTaken::Slow => Ended::Fault(too_slow()),
+            NotTaken::Gone => Ended::Gone,
+        })?;
+    }
+}
+
+fn too_slow() -> Fault {
+    let message = "the consumer is too slow: events waited for longer than live.patience; \
+                   subscribe again, with `since` to miss none";
+    Fault::client(Code::Overloaded, message)
+}
