@@ -9,3 +9,4 @@ pub mod http;
 pub mod ingest;
 pub mod json;
 pub mod ops;
+pub mod stores;
