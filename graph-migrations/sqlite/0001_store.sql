@@ -1,0 +1,137 @@
+-- The embedded store: graph, rows, registry and log of all tenants in one file.
+-- The tenant comes first in every key. Properties are JSONB objects under their stored names.
+
+CREATE TABLE tenant (
+    key     INTEGER PRIMARY KEY,
+    name    TEXT NOT NULL UNIQUE,
+    version INTEGER NOT NULL DEFAULT 0, -- of the published ontology
+    head    INTEGER NOT NULL DEFAULT 0  -- last position of the log
+) STRICT;
+
+CREATE TABLE ontology (
+    tenant  INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    sdl     TEXT NOT NULL,
+    UNIQUE (tenant, version)
+) STRICT;
+
+-- Names of types, as integers. `sort`: 0 node, 1 row, 2 relationship. `embedded`: JSON list of the properties whose text is indexed.
+CREATE TABLE kind (
+    key      INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant   INTEGER NOT NULL,
+    sort     INTEGER NOT NULL,
+    name     TEXT NOT NULL,
+    embedded TEXT NOT NULL DEFAULT '[]',
+    UNIQUE (tenant, sort, name)
+) STRICT;
+
+-- The graph.
+CREATE TABLE node (
+    rid    INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    kind   INTEGER NOT NULL,
+    id     TEXT NOT NULL,
+    props  BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX node_id ON node (tenant, kind, id);
+
+CREATE TABLE edge (
+    rid    INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    kind   INTEGER NOT NULL,
+    src    INTEGER NOT NULL,
+    dst    INTEGER NOT NULL,
+    key    TEXT NOT NULL,
+    props  BLOB
+) STRICT;
+CREATE UNIQUE INDEX edge_out ON edge (tenant, kind, src, dst, key);
+CREATE INDEX edge_in ON edge (tenant, kind, dst, src);
+
+-- Records whose text is indexed; the texts are in one full-text table per tenant, `text_<tenant>`, under the same row ids.
+CREATE TABLE passage (
+    rid    INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    kind   INTEGER NOT NULL,
+    id     TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX passage_id ON passage (tenant, kind, id);
+
+-- Rows of the relational tables.
+CREATE TABLE record (
+    rid    INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    kind   INTEGER NOT NULL,
+    id     TEXT NOT NULL,
+    props  BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX record_id ON record (tenant, kind, id);
+
+-- What may refuse a change. A record's key is never used again after it went, so links of a past record mean nothing.
+CREATE TABLE registry (
+    rid     INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant  INTEGER NOT NULL,
+    kind    INTEGER NOT NULL,
+    id      TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    digests BLOB NOT NULL -- of the properties
+) STRICT;
+CREATE UNIQUE INDEX registry_id ON registry (tenant, kind, id);
+
+CREATE TABLE taken (
+    tenant   INTEGER NOT NULL,
+    kind     INTEGER NOT NULL,
+    property TEXT NOT NULL,
+    value    TEXT NOT NULL, -- JSON
+    id       TEXT NOT NULL,
+    PRIMARY KEY (tenant, kind, property, value)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX taken_by ON taken (tenant, kind, id, property);
+
+CREATE TABLE link (
+    tenant  INTEGER NOT NULL,
+    kind    INTEGER NOT NULL,
+    src     INTEGER NOT NULL, -- of the registry
+    dst     INTEGER NOT NULL,
+    key     TEXT NOT NULL,
+    digests BLOB,
+    PRIMARY KEY (tenant, kind, src, dst, key)
+) STRICT, WITHOUT ROWID;
+
+-- The log, and how far it was followed.
+CREATE TABLE log (
+    rid     INTEGER PRIMARY KEY,
+    tenant  INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    at      TEXT NOT NULL,
+    actor   TEXT,
+    change  TEXT NOT NULL,
+    effects TEXT NOT NULL,
+    UNIQUE (tenant, seq)
+) STRICT;
+
+CREATE TABLE idempotency (
+    tenant  INTEGER NOT NULL,
+    key     TEXT NOT NULL,
+    digest  BLOB NOT NULL,
+    seq     INTEGER NOT NULL,
+    effects TEXT NOT NULL,
+    at      TEXT NOT NULL,
+    UNIQUE (tenant, key)
+) STRICT;
+
+CREATE TABLE position (
+    tenant   INTEGER NOT NULL,
+    follower TEXT NOT NULL,
+    seq      INTEGER NOT NULL,
+    PRIMARY KEY (tenant, follower)
+) STRICT, WITHOUT ROWID;
+
+-- Fixed statistics, so that plans are those that were tested and do not change while data comes in: a type has many records, a
+-- node few relationships of one type.
+ANALYZE;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('node', 'node_id', '1000000 1000000 100000 1'),
+    ('passage', 'passage_id', '1000000 1000000 100000 1'),
+    ('record', 'record_id', '1000000 1000000 100000 1'),
+    ('edge', 'edge_out', '10000000 10000000 1000000 10 1 1'),
+    ('edge', 'edge_in', '10000000 10000000 1000000 10 1');

@@ -1,0 +1,77 @@
+//! The store's own integers for a tenant and the names of its types.
+
+use std::collections::HashMap;
+
+/// What a name names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NameOf {
+    /// A type of nodes.
+    Node,
+    /// A type of rows.
+    Row,
+    /// A type of relationships.
+    Relationship,
+}
+
+impl NameOf {
+    /// The number that stands for it in the store.
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Node => 0,
+            Self::Row => 1,
+            Self::Relationship => 2,
+        }
+    }
+
+    /// The sort behind a number of the store.
+    pub fn of_number(number: i64) -> Option<Self> {
+        [Self::Node, Self::Row, Self::Relationship].into_iter().find(|sort| sort.number() == number)
+    }
+
+    /// Nodes or rows.
+    pub fn record(row: bool) -> Self {
+        if row { Self::Row } else { Self::Node }
+    }
+}
+
+/// The key that no type has: nothing of an unknown name was ever written, so nothing matches.
+pub const UNKNOWN: i64 = -1;
+
+/// A tenant's key and the keys of the names in it.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// The tenant's key.
+    pub tenant: i64,
+    keys: HashMap<NameOf, HashMap<String, i64>>,
+    of_key: HashMap<i64, (NameOf, String)>,
+    embedded: HashMap<i64, Vec<String>>,
+}
+
+impl Names {
+    /// Names of a tenant, none yet.
+    pub fn of_tenant(tenant: i64) -> Self {
+        Self { tenant, ..Self::default() }
+    }
+
+    /// The key of a name, or [`UNKNOWN`].
+    pub fn key(&self, sort: NameOf, name: &str) -> i64 {
+        self.keys.get(&sort).and_then(|names| names.get(name)).copied().unwrap_or(UNKNOWN)
+    }
+
+    /// Takes a name with its key and the stored names of the properties whose text is indexed.
+    pub fn insert(&mut self, sort: NameOf, name: &str, key: i64, embedded: Vec<String>) {
+        self.keys.entry(sort).or_default().insert(name.to_owned(), key);
+        self.of_key.insert(key, (sort, name.to_owned()));
+        self.embedded.insert(key, embedded);
+    }
+
+    /// Stored names of the properties of a type whose text is indexed, in order.
+    pub fn embedded(&self, key: i64) -> &[String] {
+        self.embedded.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The name behind a key.
+    pub fn name(&self, key: i64) -> Option<(NameOf, &str)> {
+        self.of_key.get(&key).map(|(sort, name)| (*sort, name.as_str()))
+    }
+}

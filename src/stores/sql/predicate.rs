@@ -1,0 +1,265 @@
+//! Conditions on records, with the three-valued logic of the database itself.
+
+use quipu_resolvers::read::{Field, Place, Predicate, Related};
+use quipu_resolvers::value::Value;
+use quipu_schema::policy::{Operator, Quantifier};
+
+use super::record::{Enclosing, Record, sort_of};
+use super::{Parameter, Writer, path, sql};
+
+impl Writer<'_> {
+    /// Writes ` AND ...` for the conditions of each type. A condition that all types share is written once.
+    pub(in crate::stores) fn conditions<const N: usize>(&mut self, record: &Record, types: &[(&str, [&Predicate; N])]) {
+        let Some((_, first)) = types.first() else { return self.put(" AND 0") };
+        for part in 0..N {
+            if types.iter().all(|(_, parts)| parts[part] == first[part]) {
+                if first[part] != &Predicate::True {
+                    self.put(" AND ");
+                    self.predicate(first[part], record);
+                }
+                continue;
+            }
+            sql!(self, " AND CASE {}.kind", record.name());
+            for (of, parts) in types {
+                let key = self.key(sort_of(record.place), of);
+                sql!(self, " WHEN {key} THEN ");
+                self.predicate(parts[part], record);
+            }
+            self.put(" ELSE 0 END");
+        }
+    }
+
+    /// Writes a condition; in brackets where it needs them.
+    pub(in crate::stores) fn predicate(&mut self, predicate: &Predicate, record: &Record) {
+        match predicate {
+            Predicate::True => self.put("1"),
+            Predicate::False => self.put("0"),
+            Predicate::All(parts) if parts.is_empty() => self.put("1"),
+            Predicate::Any(parts) if parts.is_empty() => self.put("0"),
+            Predicate::All(parts) => self.joined(parts, " AND ", &mut |w, part| w.predicate(part, record)),
+            Predicate::Any(parts) => self.joined(parts, " OR ", &mut |w, part| w.predicate(part, record)),
+            Predicate::Not(part) => {
+                self.put("(NOT ");
+                self.predicate(part, record);
+                self.put(")");
+            }
+            Predicate::Compare { field, operator, value } => self.compare(field, *operator, value, record),
+            Predicate::Absent(field) => {
+                self.put("(");
+                self.compared(field, record);
+                self.put(" IS NULL)");
+            }
+            Predicate::Related(related) => self.related(related, record),
+        }
+    }
+
+    fn compare(&mut self, field: &Field, operator: Operator, value: &Value, record: &Record) {
+        if self.compare_names(field, operator, value, record) {
+            return;
+        }
+        match operator {
+            Operator::Eq => self.equal(field, value, record),
+            Operator::Lt => self.ordered(field, " < ", value, record),
+            Operator::Lte => self.ordered(field, " <= ", value, record),
+            Operator::Gt => self.ordered(field, " > ", value, record),
+            Operator::Gte => self.ordered(field, " >= ", value, record),
+            Operator::In => {
+                self.put("(");
+                self.compared(field, record);
+                self.put(" IN (SELECT value FROM json_each(");
+                self.bind(Parameter::Text(list_of(value)));
+                self.put(")))");
+            }
+            Operator::Contains => {
+                self.put("(instr(");
+                self.compared(field, record);
+                self.put(", ");
+                self.value(value);
+                self.put(") > 0)");
+            }
+            Operator::StartsWith => self.starts_with(field, value.as_text().unwrap_or_default(), record),
+            Operator::EndsWith => self.ends_with(field, value.as_text().unwrap_or_default(), record),
+            Operator::Includes => self.includes(field, value, record),
+        }
+    }
+
+    fn ordered(&mut self, field: &Field, operator: &str, value: &Value, record: &Record) {
+        self.put("(");
+        self.compared(field, record);
+        self.put(operator);
+        self.value(value);
+        self.put(")");
+    }
+
+    fn equal(&mut self, field: &Field, value: &Value, record: &Record) {
+        let (Value::List(_) | Value::Json(_), Field::Property(stored) | Field::EdgeProperty(stored)) = (value, field)
+        else {
+            return self.ordered(field, " = ", value, record);
+        };
+        let edge = matches!(field, Field::EdgeProperty(_));
+        let alias = if edge { record.edge_name() } else { record.name() };
+        sql!(self, "(({alias}.props -> {}) = json(", path(&stored.name));
+        self.value(value);
+        self.put("))");
+    }
+
+    /// All texts from the prefix up to, and without, the next text that does not begin with it: an index can serve that.
+    fn starts_with(&mut self, field: &Field, prefix: &str, record: &Record) {
+        self.put("(");
+        self.compared(field, record);
+        self.put(" >= ");
+        self.bind(Parameter::Text(prefix.to_owned()));
+        if let Some(end) = after_prefix(prefix) {
+            self.put(" AND ");
+            self.compared(field, record);
+            self.put(" < ");
+            self.bind(Parameter::Text(end));
+        }
+        self.put(")");
+    }
+
+    fn ends_with(&mut self, field: &Field, suffix: &str, record: &Record) {
+        self.put("(substr(");
+        self.compared(field, record);
+        self.put(", ");
+        // An empty suffix is the end of every text; position 0 of `substr` would be the start.
+        let characters = i64::try_from(suffix.chars().count()).unwrap_or(i64::MAX);
+        self.bind(Parameter::Int(if characters == 0 { i64::MAX } else { -characters }));
+        self.put(") = ");
+        self.bind(Parameter::Text(suffix.to_owned()));
+        self.put(")");
+    }
+
+    fn includes(&mut self, field: &Field, value: &Value, record: &Record) {
+        let (Field::Property(stored) | Field::EdgeProperty(stored)) = field else { return self.put("NULL") };
+        let edge = matches!(field, Field::EdgeProperty(_));
+        let alias = if edge { record.edge_name() } else { record.name() };
+        let path = path(&stored.name);
+        sql!(
+            self,
+            "iif(({alias}.props -> {path}) IS NULL, NULL, EXISTS (SELECT 1 FROM json_each({alias}.props, {path})"
+        );
+        self.put(" AS item WHERE item.value = ");
+        self.value(value);
+        self.put("))");
+    }
+
+    /// Comparisons with a type's name, and with a relationship's id, are written as comparisons with the store's own keys.
+    fn compare_names(&mut self, field: &Field, operator: Operator, value: &Value, record: &Record) -> bool {
+        let values = match (operator, value) {
+            (Operator::Eq, value) => std::slice::from_ref(value),
+            (Operator::In, Value::List(values)) => values.as_slice(),
+            _ => return false,
+        };
+        match field {
+            Field::Type => {
+                let names = values.iter().filter_map(Value::as_text);
+                let keys: Vec<i64> = names.map(|name| self.key(sort_of(record.place), name)).collect();
+                sql!(self, "({}.kind", record.name());
+                self.keys(&keys);
+                self.put(")");
+                true
+            }
+            Field::Id if record.place == Place::Relationships => {
+                let ids: Vec<RelationshipId> =
+                    values.iter().filter_map(Value::as_text).filter_map(RelationshipId::parse).collect();
+                if ids.is_empty() {
+                    self.put("0");
+                }
+                self.joined(&ids, " OR ", &mut |w, id| w.is_relationship(id, record));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn is_relationship(&mut self, id: &RelationshipId, record: &Record) {
+        use super::names::NameOf::{Node, Relationship};
+        let edge = record.name();
+        let tenant = self.names.tenant;
+        let kind = self.key(Relationship, &id.of);
+        sql!(self, "({edge}.kind = {kind}");
+        for (column, (of, node)) in [("src", &id.from), ("dst", &id.to)] {
+            let kind = self.key(Node, of);
+            sql!(
+                self,
+                " AND {edge}.{column} = (SELECT rid FROM node WHERE tenant = {tenant} AND kind = {kind} AND id = "
+            );
+            self.bind(Parameter::Text(node.clone()));
+            self.put(")");
+        }
+        sql!(self, " AND {edge}.key = ");
+        self.bind(Parameter::Text(id.key.clone()));
+        self.put(")");
+    }
+
+    /// Writes a condition on related records. `All` is: a visible one meets it, and no visible one does not.
+    fn related(&mut self, related: &Related, record: &Record) {
+        match related.quantifier {
+            Quantifier::Some => self.exists("EXISTS (SELECT 1", related, false, record, ")"),
+            Quantifier::None => self.exists("(NOT EXISTS (SELECT 1", related, false, record, "))"),
+            Quantifier::All => {
+                self.exists("(EXISTS (SELECT 1", related, false, record, ")");
+                self.exists(" AND NOT EXISTS (SELECT 1", related, true, record, "))");
+            }
+            Quantifier::Single => {
+                let after = " LIMIT 2)) = 1)";
+                self.exists("((SELECT count(*) FROM (SELECT 1", related, false, record, after);
+            }
+        }
+    }
+
+    fn exists(&mut self, before: &str, related: &Related, negated: bool, record: &Record, after: &str) {
+        self.put(before);
+        let types: Vec<&str> = related.targets.iter().map(|scope| scope.of.as_str()).collect();
+        let inner = self.source(related.place, &related.via, &types, Enclosing::Record(record));
+        let negations: Vec<Predicate> = match negated {
+            true => related.targets.iter().map(|scope| scope.filter.clone().negate()).collect(),
+            false => Vec::new(),
+        };
+        let filters: Vec<&Predicate> = match negated {
+            true => negations.iter().collect(),
+            false => related.targets.iter().map(|scope| &scope.filter).collect(),
+        };
+        let scopes = related.targets.iter().zip(filters);
+        self.conditions(&inner, &scopes.map(|(s, filter)| (s.of.as_str(), [&s.visible, filter])).collect::<Vec<_>>());
+        self.put(after);
+    }
+}
+
+/// The parts of a relationship's id.
+struct RelationshipId {
+    of: String,
+    from: (String, String),
+    to: (String, String),
+    key: String,
+}
+
+impl RelationshipId {
+    fn parse(id: &str) -> Option<Self> {
+        let mut parts = id.splitn(6, ':');
+        let mut next = || parts.next().map(|part| part.replace("%3A", ":").replace("%25", "%"));
+        let (of, from, to) = (next()?, (next()?, next()?), (next()?, next()?));
+        Some(Self { of, from, to, key: parts.next()?.to_owned() })
+    }
+}
+
+fn list_of(value: &Value) -> String {
+    match value {
+        Value::List(_) => value.to_json().to_string(),
+        one => serde_json::Value::Array(vec![one.to_json()]).to_string(),
+    }
+}
+
+/// The smallest text that is larger than all texts with that prefix; `None` when there is none.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            characters.push(next);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
+}

@@ -1,0 +1,207 @@
+//! Records inside a statement: where they come from and how their fields are written.
+
+use quipu_resolvers::read::{Field, Place, Stored, Via};
+use quipu_schema::ontology::{Direction, Scalar};
+
+use super::names::NameOf;
+use super::{Writer, path, sql};
+
+/// A record that is in scope under an alias.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::stores) struct Record {
+    /// Where it is.
+    pub place: Place,
+    /// Number of its alias.
+    pub alias: u32,
+    /// Number of the alias of the relationship that led to it.
+    pub edge: Option<u32>,
+}
+
+/// What encloses a read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Enclosing<'a> {
+    /// Nothing: the read is at the root.
+    Nothing,
+    /// A list of keys under the alias `wanted`.
+    Key,
+    /// A record.
+    Record(&'a Record),
+}
+
+impl Record {
+    /// First letter of the alias.
+    fn letter(place: Place) -> char {
+        match place {
+            Place::Nodes => 'n',
+            Place::Rows => 'r',
+            Place::Relationships => 'e',
+        }
+    }
+
+    /// The alias.
+    pub fn name(&self) -> String {
+        format!("{}{}", Self::letter(self.place), self.alias)
+    }
+
+    /// Alias of the relationship whose properties `EdgeProperty` speaks of.
+    pub fn edge_name(&self) -> String {
+        match (self.edge, self.place) {
+            (Some(edge), _) => format!("e{edge}"),
+            (None, _) => self.name(),
+        }
+    }
+}
+
+/// The table of a place.
+pub(super) fn table(place: Place) -> &'static str {
+    match place {
+        Place::Nodes => "node",
+        Place::Rows => "record",
+        Place::Relationships => "edge",
+    }
+}
+
+/// What the types of a place are.
+pub(super) fn sort_of(place: Place) -> NameOf {
+    match place {
+        Place::Nodes => NameOf::Node,
+        Place::Rows => NameOf::Row,
+        Place::Relationships => NameOf::Relationship,
+    }
+}
+
+/// Whether a field may be absent.
+pub(super) fn nullable(field: &Field) -> bool {
+    match field {
+        Field::Property(stored) | Field::EdgeProperty(stored) => stored.nullable,
+        Field::Id | Field::Type | Field::EdgeKey | Field::AllProperties => false,
+    }
+}
+
+impl Writer<'_> {
+    /// A new record in scope.
+    pub(in crate::stores) fn record(&mut self, place: Place) -> Record {
+        Record { place, alias: self.alias(), edge: None }
+    }
+
+    /// Writes ` FROM ... WHERE ...` for the records of some types that are reached in some way.
+    pub(super) fn source(&mut self, place: Place, via: &Via, types: &[&str], enclosing: Enclosing<'_>) -> Record {
+        let mut record = self.record(place);
+        let name = record.name();
+        let tenant = self.names.tenant;
+        match via {
+            Via::Root => {
+                sql!(self, " FROM {} AS {name} WHERE {name}.tenant = {tenant}", table(place));
+            }
+            Via::Relationship { relationship_type, direction } => {
+                self.along(&mut record, relationship_type, *direction, enclosing);
+            }
+            Via::Key { local, remote } => {
+                sql!(self, " FROM {} AS {name} WHERE {name}.tenant = {tenant} AND ", table(place));
+                self.compared(remote, &record);
+                // The plus strips the column of its affinity, which would keep an index over the other side from being used.
+                self.put(" = +");
+                match enclosing {
+                    Enclosing::Record(parent) => self.compared(local, parent),
+                    Enclosing::Key => self.put("wanted.value"),
+                    Enclosing::Nothing => self.put("NULL"),
+                }
+            }
+            Via::Endpoint(direction) => {
+                let end = if *direction == Direction::Out { "src" } else { "dst" };
+                sql!(self, " FROM {} AS {name} WHERE {name}.tenant = {tenant} AND {name}.rid = ", table(place));
+                match enclosing {
+                    Enclosing::Record(parent) if parent.place == Place::Relationships => {
+                        sql!(self, "{}.{end}", parent.name());
+                        record.edge = Some(parent.alias);
+                    }
+                    _ => self.put("NULL"),
+                }
+            }
+        }
+        if place != Place::Relationships {
+            self.of_types(&record, types);
+        }
+        record
+    }
+
+    /// Writes the way along relationships of a type, from the enclosing node.
+    fn along(&mut self, record: &mut Record, relationship_type: &str, direction: Direction, enclosing: Enclosing<'_>) {
+        let (near, far) = if direction == Direction::Out { ("src", "dst") } else { ("dst", "src") };
+        let kind = self.key(NameOf::Relationship, relationship_type);
+        let tenant = self.names.tenant;
+        let edge = if record.place == Place::Relationships { record.alias } else { self.alias() };
+        sql!(self, " FROM edge AS e{edge}");
+        if record.place != Place::Relationships {
+            // The order is given: from the few relationships of one node to their other ends.
+            let name = record.name();
+            sql!(self, " CROSS JOIN {} AS {name} ON {name}.rid = e{edge}.{far}", table(record.place));
+            sql!(self, " AND {name}.tenant = {tenant}");
+            record.edge = Some(edge);
+        }
+        sql!(self, " WHERE e{edge}.tenant = {tenant} AND e{edge}.kind = {kind} AND e{edge}.{near} = ");
+        match enclosing {
+            Enclosing::Record(parent) => sql!(self, "{}.rid", parent.name()),
+            Enclosing::Key | Enclosing::Nothing => self.put("NULL"),
+        }
+    }
+
+    fn of_types(&mut self, record: &Record, types: &[&str]) {
+        let keys: Vec<i64> = types.iter().map(|name| self.key(sort_of(record.place), name)).collect();
+        sql!(self, " AND {}.kind", record.name());
+        self.keys(&keys);
+    }
+
+    /// Writes ` = key` or ` IN (keys)`.
+    pub(super) fn keys(&mut self, keys: &[i64]) {
+        match keys {
+            [one] => sql!(self, " = {one}"),
+            many => {
+                let many: Vec<String> = many.iter().map(i64::to_string).collect();
+                sql!(self, " IN ({})", many.join(", "));
+            }
+        }
+    }
+
+    /// Writes a field as a value to compare and to sort by.
+    pub(super) fn compared(&mut self, field: &Field, record: &Record) {
+        match field {
+            Field::Id if record.place == Place::Relationships => self.relationship_id(record),
+            Field::Id => sql!(self, "{}.id", record.name()),
+            Field::Type => sql!(self, "(SELECT name FROM kind WHERE key = {}.kind)", record.name()),
+            Field::Property(stored) => sql!(self, "({}.props ->> {})", record.name(), path(&stored.name)),
+            Field::EdgeKey => sql!(self, "{}.key", record.edge_name()),
+            Field::EdgeProperty(stored) => sql!(self, "({}.props ->> {})", record.edge_name(), path(&stored.name)),
+            Field::AllProperties => sql!(self, "json({}.props)", record.name()),
+        }
+    }
+
+    /// Writes a field as a typed value of a row. Numbers keep the digits they were stored with.
+    pub(super) fn picked(&mut self, field: &Field, record: &Record, of: &str) {
+        match field {
+            Field::Type if record.place != Place::Relationships => sql!(self, "'{}'", of.replace('\'', "''")),
+            Field::Property(stored) => self.typed(&record.name(), stored),
+            Field::EdgeProperty(stored) => self.typed(&record.edge_name(), stored),
+            Field::AllProperties => sql!(self, "json(coalesce({}.props, '{{}}'))", record.name()),
+            Field::Id | Field::Type | Field::EdgeKey => self.compared(field, record),
+        }
+    }
+
+    fn typed(&mut self, alias: &str, stored: &Stored) {
+        let as_json = stored.list || matches!(stored.scalar, Scalar::Boolean | Scalar::Json | Scalar::Float);
+        let arrow = if as_json { "->" } else { "->>" };
+        sql!(self, "{alias}.props {arrow} {}", path(&stored.name));
+    }
+
+    /// Writes the id of a relationship record: type, start, end and key, separated by colons.
+    fn relationship_id(&mut self, record: &Record) {
+        let edge = record.name();
+        sql!(self, "((SELECT name FROM kind WHERE key = {edge}.kind) || ':' || ");
+        for end in ["src", "dst"] {
+            self.put("(SELECT (SELECT name FROM kind WHERE key = node.kind) || ':' || ");
+            self.put("replace(replace(node.id, '%', '%25'), ':', '%3A')");
+            sql!(self, " FROM node WHERE node.rid = {edge}.{end}) || ':' || ");
+        }
+        sql!(self, "{edge}.key)");
+    }
+}

@@ -1,0 +1,130 @@
+//! Order, limits and the positions that cursors point to.
+
+use quipu_resolvers::read::{Sort, Window};
+use quipu_resolvers::value::Value;
+
+use super::record::{Record, nullable};
+use super::{Parameter, Writer};
+
+/// One key of an order with the value to be passed.
+struct Step<'a> {
+    sort: &'a Sort,
+    value: &'a Value,
+    /// True when larger values are beyond.
+    rising: bool,
+}
+
+impl Writer<'_> {
+    /// Writes the conditions that records are strictly after and before the window's positions.
+    pub(super) fn seek(&mut self, sort: &[Sort], window: &Window, record: &Record) {
+        for (values, forwards) in [(&window.after, true), (&window.before, false)] {
+            let Some(values) = values else { continue };
+            let steps: Vec<Step<'_>> = sort
+                .iter()
+                .zip(values)
+                .map(|(sort, value)| Step { sort, value, rising: sort.descending != forwards })
+                .collect();
+            if steps.is_empty() {
+                continue;
+            }
+            self.put(" AND ");
+            match comparable(&steps) {
+                Some(rising) => self.beyond_as_row(&steps, rising, record),
+                None => self.beyond(&steps, record),
+            }
+        }
+    }
+
+    /// `(a, b) > (?, ?)`, which an index over (a, b) serves.
+    fn beyond_as_row(&mut self, steps: &[Step<'_>], rising: bool, record: &Record) {
+        self.put("(");
+        for (index, step) in steps.iter().enumerate() {
+            self.put(if index > 0 { ", " } else { "" });
+            self.compared(&step.sort.field, record);
+        }
+        self.put(if rising { ") > (" } else { ") < (" });
+        for (index, step) in steps.iter().enumerate() {
+            self.put(if index > 0 { ", " } else { "" });
+            self.value(step.value);
+        }
+        self.put(")");
+    }
+
+    /// `(a > ? OR (a = ? AND (b > ? ...)))` where absent values count as larger than all others.
+    fn beyond(&mut self, steps: &[Step<'_>], record: &Record) {
+        let Some((step, rest)) = steps.split_first() else { return self.put("0") };
+        self.put("(");
+        self.passed(step, record);
+        if !rest.is_empty() {
+            self.put(" OR (");
+            self.compared(&step.sort.field, record);
+            self.put(" IS ");
+            self.value(step.value);
+            self.put(" AND ");
+            self.beyond(rest, record);
+            self.put(")");
+        }
+        self.put(")");
+    }
+
+    fn passed(&mut self, step: &Step<'_>, record: &Record) {
+        match (step.rising, step.value.is_null()) {
+            (true, true) => self.put("0"),
+            (true, false) => {
+                self.compared(&step.sort.field, record);
+                self.put(" > ");
+                self.value(step.value);
+                if nullable(&step.sort.field) {
+                    self.put(" OR ");
+                    self.compared(&step.sort.field, record);
+                    self.put(" IS NULL");
+                }
+            }
+            (false, true) => {
+                self.compared(&step.sort.field, record);
+                self.put(" IS NOT NULL");
+            }
+            (false, false) => {
+                self.compared(&step.sort.field, record);
+                self.put(" < ");
+                self.value(step.value);
+            }
+        }
+    }
+
+    /// Writes ` ORDER BY ...`.
+    pub(super) fn order(&mut self, sort: &[Sort], backwards: bool, record: &Record) {
+        for (index, key) in sort.iter().enumerate() {
+            self.put(if index > 0 { ", " } else { " ORDER BY " });
+            self.compared(&key.field, record);
+            let descending = key.descending != backwards;
+            self.put(if descending { " DESC" } else { "" });
+            if nullable(&key.field) {
+                self.put(if descending { " NULLS FIRST" } else { " NULLS LAST" });
+            }
+        }
+    }
+
+    /// Writes ` LIMIT ? OFFSET ?` as far as it is needed.
+    pub(super) fn limit(&mut self, window: &Window) {
+        match (window.limit, window.offset) {
+            (None, 0) => return,
+            (Some(limit), _) => {
+                self.put(" LIMIT ");
+                self.bind(Parameter::Int(i64::from(limit)));
+            }
+            (None, _) => self.put(" LIMIT -1"),
+        }
+        if window.offset > 0 {
+            self.put(" OFFSET ");
+            self.bind(Parameter::Int(i64::from(window.offset)));
+        }
+    }
+}
+
+/// The common direction of steps that can be compared as one row: all the same way, and none absent.
+fn comparable(steps: &[Step<'_>]) -> Option<bool> {
+    let rising = steps.first()?.rising;
+    let fits = |step: &Step<'_>| step.rising == rising && !nullable(&step.sort.field) && !step.value.is_null();
+    steps.iter().all(fits).then_some(rising)
+}

@@ -1,0 +1,222 @@
+//! The embedded store: graph, rows, registry, log, full text and vectors of all tenants in one SQLite file.
+//!
+//! [`Embedded::open`] checks the file and holds its connections: several that read and one that writes. The ports are three thin
+//! handles over it, so that another mix of stores can be configured.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use quipu_resolvers::fault::{Code, Fault};
+use quipu_resolvers::guard::{Allowed, TenantId};
+use quipu_resolvers::ports::{Call, Reader, StoreName};
+use quipu_resolvers::read::Read;
+use quipu_resolvers::value::Value;
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, sqlite::SqliteRow};
+
+use super::sql::{self, Parameter, Statement, names::Names};
+
+mod accept;
+mod connections;
+mod fold;
+mod graph;
+mod known;
+mod metadata;
+mod migrations;
+mod open;
+mod publish;
+mod records;
+mod registry;
+mod tenants;
+mod text;
+
+use connections::{Connections, Failure, Lease, within};
+use known::Known;
+pub use open::{APPLICATION_ID, OpenError, Options};
+
+/// Longest time for work that belongs to no request, like applying the log.
+const BACKGROUND: Duration = Duration::from_secs(60);
+
+/// An open file.
+#[derive(Debug)]
+pub struct Embedded {
+    readers: Arc<Connections>,
+    writer: Arc<Connections>,
+    known: Known,
+}
+
+/// The port `Graph` over an embedded store.
+#[derive(Debug, Clone)]
+pub struct EmbeddedGraph(Arc<Embedded>);
+
+/// The port `Metadata` over an embedded store.
+#[derive(Debug, Clone)]
+pub struct EmbeddedMetadata(Arc<Embedded>);
+
+impl Embedded {
+    /// Opens a file; makes it when it is not there, brings it up to date when it is older.
+    ///
+    /// # Errors
+    /// When the file is of a newer version, of another program, not a database, damaged, or cannot be reached. It is not changed then.
+    pub async fn open(path: &Path, options: Options) -> Result<Arc<Self>, OpenError> {
+        open::register_vectors();
+        let found = open::look(path, &options).await?;
+        open::prepare(path, &options, &found).await?;
+        let readers = Connections::new(options.reading(path), options.readers, options.wait);
+        let writer = Connections::new(options.writing(path), 1, options.wait.max(options.busy));
+        Ok(Arc::new(Self { readers, writer, known: Known::default() }))
+    }
+
+    /// The graph in it.
+    pub fn graph(self: &Arc<Self>) -> EmbeddedGraph {
+        EmbeddedGraph(Arc::clone(self))
+    }
+
+    /// Rows, registry, log and ontologies in it.
+    pub fn metadata(self: &Arc<Self>) -> EmbeddedMetadata {
+        EmbeddedMetadata(Arc::clone(self))
+    }
+
+    /// Closes the connections that are not in use; nothing can be asked any more.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// The names of a tenant. With `missing`, some name was not among those kept: they are read again, but not all the time.
+    async fn names(
+        &self,
+        tenant: &TenantId,
+        lease: &mut Lease,
+        deadline: Instant,
+        missing: bool,
+    ) -> Result<Arc<Names>, Failure> {
+        if let Some(names) = self.known.get(tenant)
+            && (!missing || self.known.is_fresh(tenant))
+        {
+            return Ok(names);
+        }
+        let loaded = within(deadline, known::load(lease.start(deadline)?, tenant)).await;
+        lease.ended(&loaded);
+        // A tenant that is not there has no records: the same answers as for an empty one.
+        Ok(match loaded? {
+            Some(names) => self.known.set(tenant, names),
+            None => Arc::new(Names::of_tenant(sql::names::UNKNOWN)),
+        })
+    }
+
+    /// Runs what `write` makes of the tenant's names, and gives the rows to `take`.
+    async fn query<T>(
+        &self,
+        store: StoreName,
+        tenant: &TenantId,
+        call: Call<'_>,
+        write: impl Fn(&Names) -> Statement,
+        take: impl FnOnce(Vec<SqliteRow>) -> Result<T, String>,
+    ) -> Result<T, Fault> {
+        let part = store.as_str();
+        let mut lease = self.readers.lease(call.deadline, part).await?;
+        let failed = |failure: Failure| failure.fault(part);
+        let names = self.names(tenant, &mut lease, call.deadline, false).await.map_err(failed)?;
+        let mut statement = write(&names);
+        if statement.unknown_names && !self.known.is_fresh(tenant) {
+            let names = self.names(tenant, &mut lease, call.deadline, true).await.map_err(failed)?;
+            statement = write(&names);
+        }
+        let begun = Instant::now();
+        let rows = within(call.deadline, fetch(lease.start(call.deadline).map_err(failed)?, &statement)).await;
+        lease.ended(&rows);
+        drop(lease);
+        let count = rows.as_ref().map_or(0, Vec::len);
+        call.trace.ran(store, begun.elapsed(), || {
+            (statement.text.clone(), statement.parameters.iter().map(Parameter::to_string).collect(), count)
+        });
+        take(rows.map_err(failed)?).map_err(|cause| Fault::internal(part, cause))
+    }
+
+    /// Looks something up that belongs to no request.
+    async fn look<T>(
+        &self,
+        store: StoreName,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+    ) -> Result<T, Fault> {
+        let part = store.as_str();
+        let deadline = Instant::now() + BACKGROUND;
+        let mut lease = self.readers.lease(deadline, part).await?;
+        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
+        let outcome = within(deadline, work(connection)).await;
+        lease.ended(&outcome);
+        outcome.map_err(|failure| failure.fault(part))
+    }
+
+    async fn read(&self, store: StoreName, read: &Allowed<Read>, call: Call<'_>) -> Result<Value, Fault> {
+        self.query(store, read.tenant(), call, |names| sql::read(read.get(), names), |rows| outcome(&rows)).await
+    }
+
+    async fn read_many(
+        &self,
+        store: StoreName,
+        read: &Allowed<Read>,
+        keys: &[Value],
+        call: Call<'_>,
+    ) -> Result<Vec<Value>, Fault> {
+        let write = |names: &Names| sql::read_many(read.get(), keys, names);
+        let outcomes = self.query(store, read.tenant(), call, write, |rows| outcome(&rows)).await?;
+        match outcomes {
+            Value::List(outcomes) if outcomes.len() == keys.len() => Ok(outcomes),
+            _ => Err(Fault::internal(store.as_str(), "not one outcome per key")),
+        }
+    }
+}
+
+/// Runs a statement.
+async fn fetch(connection: &mut SqliteConnection, statement: &Statement) -> Result<Vec<SqliteRow>, Failure> {
+    let mut query = sqlx::query(AssertSqlSafe(statement.text.clone()));
+    for parameter in &statement.parameters {
+        query = match parameter {
+            Parameter::Null => query.bind(None::<i64>),
+            Parameter::Int(number) => query.bind(*number),
+            Parameter::Text(text) => query.bind(text.clone()),
+            Parameter::Bytes(bytes) => query.bind(bytes.clone()),
+        };
+    }
+    Ok(query.fetch_all(connection).await?)
+}
+
+/// The JSON of the only column of the only row.
+fn outcome(rows: &[SqliteRow]) -> Result<Value, String> {
+    let row = rows.first().ok_or("no row came back")?;
+    match row.try_get::<Option<&str>, _>(0).map_err(|error| error.to_string())? {
+        Some(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        None => Ok(Value::Null),
+    }
+}
+
+#[async_trait]
+impl Reader for EmbeddedGraph {
+    async fn read(&self, read: &Allowed<Read>, call: Call<'_>) -> Result<Value, Fault> {
+        self.0.read(StoreName::Graph, read, call).await
+    }
+
+    async fn read_many(&self, read: &Allowed<Read>, keys: &[Value], call: Call<'_>) -> Result<Vec<Value>, Fault> {
+        self.0.read_many(StoreName::Graph, read, keys, call).await
+    }
+}
+
+#[async_trait]
+impl Reader for EmbeddedMetadata {
+    async fn read(&self, read: &Allowed<Read>, call: Call<'_>) -> Result<Value, Fault> {
+        self.0.read(StoreName::Rows, read, call).await
+    }
+
+    async fn read_many(&self, read: &Allowed<Read>, keys: &[Value], call: Call<'_>) -> Result<Vec<Value>, Fault> {
+        self.0.read_many(StoreName::Rows, read, keys, call).await
+    }
+}
+
+fn unknown_tenant(tenant: &TenantId) -> Fault {
+    Fault::client(Code::NotFound, format!("there is no tenant {tenant}; publish an ontology for it first"))
+}

@@ -1,0 +1,186 @@
+//! Deciding on a change: one transaction of the only writer.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use quipu_resolvers::change::{Accepted, Change, Effect, Op};
+use quipu_resolvers::fault::{Code, Fault};
+use quipu_resolvers::guard::{Allowed, TenantId};
+use quipu_resolvers::ports::{Call, StoreName, Terms};
+use serde_json::{Map, Value as Json};
+use sha2::{Digest, Sha256};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Row, query};
+
+use super::connections::{Failure, within};
+use super::{Embedded, known, records, registry, unknown_tenant};
+use crate::stores::sql::names::{NameOf, Names};
+use crate::stores::verdict::{Verdict, decide};
+
+/// What came of a change: an answer, or a refusal; either way without a failure of the store.
+type Decided = Result<(Accepted, Names), Fault>;
+
+impl Embedded {
+    pub(super) async fn accept(
+        &self,
+        change: &Allowed<Change>,
+        terms: Terms<'_>,
+        call: Call<'_>,
+    ) -> Result<Accepted, Fault> {
+        let part = StoreName::Rows.as_str();
+        let begun = Instant::now();
+        let mut lease = self.writer.lease(call.deadline, part).await?;
+        let connection = lease.start(call.deadline).map_err(|failure| failure.fault(part))?;
+        let decided = within(call.deadline, transact(connection, change.tenant(), change.get(), terms)).await;
+        lease.ended(&decided);
+        drop(lease);
+        call.trace.ran(StoreName::Rows, begun.elapsed(), || {
+            ("accept: a change is decided on in one transaction".to_owned(), Vec::new(), change.get().ops.len())
+        });
+        let (accepted, names) = decided.map_err(|failure| failure.fault(part))??;
+        self.known.set(change.tenant(), names);
+        Ok(accepted)
+    }
+}
+
+async fn transact(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    change: &Change,
+    terms: Terms<'_>,
+) -> Result<Decided, Failure> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let decided = write(&mut transaction, tenant, change, terms).await?;
+    match &decided {
+        Ok((accepted, _)) if !accepted.replayed => transaction.commit().await?,
+        _ => transaction.rollback().await?,
+    }
+    Ok(decided)
+}
+
+async fn write(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    change: &Change,
+    terms: Terms<'_>,
+) -> Result<Decided, Failure> {
+    let Some(mut names) = known::load(connection, tenant).await? else { return Ok(Err(unknown_tenant(tenant))) };
+    let digest = terms.idempotency_key.map(|_| digest(change));
+    if let (Some(key), Some(digest)) = (terms.idempotency_key, &digest)
+        && let Some(earlier) = replay(connection, names.tenant, key, digest).await?
+    {
+        return Ok(earlier.map(|accepted| (accepted, names)));
+    }
+    known::intern(connection, &mut names, &registry::names_of(&change.ops)).await?;
+    let held = registry::load(connection, &names, &change.ops).await?;
+    let verdict = match decide(change.clone(), held) {
+        Ok(verdict) => verdict,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let head: i64 = sqlx::query_scalar("SELECT head FROM tenant WHERE key = ?")
+        .bind(names.tenant)
+        .fetch_one(&mut *connection)
+        .await?;
+    let seq = if verdict.change.ops.is_empty() { head } else { head + 1 };
+    let effects = json(&verdict.effects)?;
+    if seq > head {
+        registry::store(connection, &names, &verdict).await?;
+        store_rows(connection, &names, &verdict).await?;
+        append(connection, names.tenant, seq, terms, &json(&verdict.change)?, &effects).await?;
+    }
+    if let (Some(key), Some(digest)) = (terms.idempotency_key, &digest) {
+        query("INSERT INTO idempotency (tenant, key, digest, seq, effects, at) VALUES (?, ?, ?, ?, ?, ?)")
+            .bind(names.tenant)
+            .bind(key)
+            .bind(digest)
+            .bind(seq)
+            .bind(&effects)
+            .bind(terms.at)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let accepted = Accepted { seq: number(seq), effects: verdict.effects, replayed: false };
+    Ok(Ok((accepted, names)))
+}
+
+/// What an idempotency key was answered with before, if it was used.
+async fn replay(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    key: &str,
+    digest: &[u8],
+) -> Result<Option<Result<Accepted, Fault>>, Failure> {
+    let row = query("SELECT digest, seq, effects FROM idempotency WHERE tenant = ? AND key = ?")
+        .bind(tenant)
+        .bind(key)
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    if row.try_get::<&[u8], _>(0)? != digest {
+        let message = format!("the idempotency key \"{key}\" was used for another change");
+        return Ok(Some(Err(Fault::client(Code::IdempotencyKeyReused, message))));
+    }
+    let effects: Vec<Effect> = parsed(row.try_get(2)?)?;
+    Ok(Some(Ok(Accepted { seq: number(row.try_get(1)?), effects, replayed: true })))
+}
+
+/// Writes the rows of the relational tables that a verdict speaks of.
+async fn store_rows(connection: &mut SqliteConnection, names: &Names, verdict: &Verdict) -> Result<(), Failure> {
+    let mut gone = Vec::new();
+    let mut puts: BTreeMap<(i64, String), Map<String, Json>> = BTreeMap::new();
+    for op in &verdict.change.ops {
+        match op {
+            Op::Put { record, row: true, set, .. } => {
+                let key = (names.key(NameOf::Row, &record.of), record.id.clone());
+                puts.entry(key).or_default().extend(set.clone());
+            }
+            Op::Delete { record, row: true } => {
+                let key = (names.key(NameOf::Row, &record.of), record.id.clone());
+                puts.remove(&key);
+                gone.push(key);
+            }
+            _ => {}
+        }
+    }
+    records::delete_rows(connection, names.tenant, &gone).await?;
+    records::put(connection, "record", names.tenant, puts.into_iter().collect()).await?;
+    Ok(())
+}
+
+async fn append(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    seq: i64,
+    terms: Terms<'_>,
+    change: &str,
+    effects: &str,
+) -> Result<(), Failure> {
+    query("INSERT INTO log (tenant, seq, at, actor, change, effects) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(tenant)
+        .bind(seq)
+        .bind(terms.at)
+        .bind(terms.actor)
+        .bind(change)
+        .bind(effects)
+        .execute(&mut *connection)
+        .await?;
+    query("UPDATE tenant SET head = ? WHERE key = ?").bind(seq).bind(tenant).execute(connection).await?;
+    Ok(())
+}
+
+fn digest(change: &Change) -> Vec<u8> {
+    // A change always has a JSON form; were it not so, two of them would merely count as the same.
+    Sha256::digest(serde_json::to_vec(change).unwrap_or_default()).to_vec()
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::Store(sqlx::Error::Encode(error.into())))
+}
+
+pub(super) fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|error| Failure::Store(sqlx::Error::Decode(error.into())))
+}
+
+pub(super) fn number(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or_default()
+}

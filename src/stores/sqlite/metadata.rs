@@ -1,0 +1,88 @@
+//! The port `Metadata`: the log and what is published.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use quipu_resolvers::change::{Accepted, Change, Entry};
+use quipu_resolvers::fault::Fault;
+use quipu_resolvers::guard::{Allowed, TenantId};
+use quipu_resolvers::ports::{Call, Metadata, StoreName, Terms};
+use quipu_schema::ontology::Ontology;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Row, query, query_as, query_scalar};
+
+use super::accept::{number, parsed};
+use super::connections::{Failure, within};
+use super::{BACKGROUND, EmbeddedMetadata, publish};
+
+#[async_trait]
+impl Metadata for EmbeddedMetadata {
+    async fn accept(&self, change: &Allowed<Change>, terms: Terms<'_>, call: Call<'_>) -> Result<Accepted, Fault> {
+        self.0.accept(change, terms, call).await
+    }
+
+    async fn log(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Entry>, Fault> {
+        self.0.look(StoreName::Rows, async |connection| log(connection, tenant, after, limit).await).await
+    }
+
+    async fn head(&self, tenant: &TenantId) -> Result<u64, Fault> {
+        let work = async |connection: &mut SqliteConnection| {
+            let query = query_scalar("SELECT head FROM tenant WHERE name = ?").bind(tenant.as_str());
+            Ok(query.fetch_optional(connection).await?)
+        };
+        let head: Option<i64> = self.0.look(StoreName::Rows, work).await?;
+        Ok(head.map_or(0, number))
+    }
+
+    async fn publish(&self, tenant: &TenantId, sdl: &str, ontology: &Ontology) -> Result<u64, Fault> {
+        let part = StoreName::Rows.as_str();
+        let deadline = Instant::now() + BACKGROUND;
+        let mut lease = self.0.writer.lease(deadline, part).await?;
+        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
+        let published = within(deadline, publish::transact(connection, tenant, sdl, ontology)).await;
+        lease.ended(&published);
+        let (version, names) = published.map_err(|failure| failure.fault(part))?;
+        self.0.known.set(tenant, names);
+        Ok(version)
+    }
+
+    async fn published(&self) -> Result<Vec<(TenantId, u64)>, Fault> {
+        let text = "SELECT name, version FROM tenant WHERE version > 0 ORDER BY name";
+        let work = async |connection: &mut SqliteConnection| Ok(query_as(text).fetch_all(connection).await?);
+        let tenants: Vec<(String, i64)> = self.0.look(StoreName::Rows, work).await?;
+        let known = tenants.into_iter().filter_map(|(name, version)| Some((TenantId::parse(&name)?, number(version))));
+        Ok(known.collect())
+    }
+
+    async fn ontology(&self, tenant: &TenantId) -> Result<Option<(u64, String)>, Fault> {
+        let text = "SELECT ontology.version, ontology.sdl FROM tenant JOIN ontology \
+                    ON ontology.tenant = tenant.key AND ontology.version = tenant.version WHERE tenant.name = ?";
+        let work = async |connection: &mut SqliteConnection| {
+            Ok(query_as(text).bind(tenant.as_str()).fetch_optional(connection).await?)
+        };
+        let found: Option<(i64, String)> = self.0.look(StoreName::Rows, work).await?;
+        Ok(found.map(|(version, sdl)| (number(version), sdl)))
+    }
+}
+
+async fn log(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Entry>, Failure> {
+    let text = "SELECT seq, at, actor, change, effects FROM log \
+                WHERE tenant = (SELECT key FROM tenant WHERE name = ?) AND seq > ? ORDER BY seq LIMIT ?";
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let rows = query(text).bind(tenant.as_str()).bind(after).bind(limit).fetch_all(connection).await?;
+    let entry = |row: &sqlx::sqlite::SqliteRow| {
+        Ok(Entry {
+            seq: number(row.try_get(0)?),
+            at: row.try_get(1)?,
+            actor: row.try_get(2)?,
+            change: parsed(row.try_get(3)?)?,
+            effects: parsed(row.try_get(4)?)?,
+        })
+    };
+    rows.iter().map(entry).collect()
+}

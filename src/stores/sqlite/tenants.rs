@@ -1,0 +1,61 @@
+//! Tenants in the file: their keys, what is published for them, and how far each follower of their log has come.
+
+use quipu_resolvers::fault::Fault;
+use quipu_resolvers::guard::TenantId;
+use quipu_resolvers::ports::StoreName;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{query, query_scalar};
+
+use super::accept::number;
+use super::connections::Failure;
+use super::{Embedded, known, text};
+use crate::stores::sql::names::Names;
+
+/// The names of a tenant, which is made when it is not there.
+pub(super) async fn ensure(connection: &mut SqliteConnection, tenant: &TenantId) -> Result<Names, Failure> {
+    if let Some(names) = known::load(connection, tenant).await? {
+        return Ok(names);
+    }
+    let key: i64 = query_scalar("INSERT INTO tenant (name) VALUES (?) RETURNING key")
+        .bind(tenant.as_str())
+        .fetch_one(&mut *connection)
+        .await?;
+    text::create(connection, key).await?;
+    Ok(Names::of_tenant(key))
+}
+
+/// How far a follower has come.
+pub(super) async fn position(connection: &mut SqliteConnection, tenant: i64, follower: &str) -> Result<u64, Failure> {
+    let seq: Option<i64> = query_scalar("SELECT seq FROM position WHERE tenant = ? AND follower = ?")
+        .bind(tenant)
+        .bind(follower)
+        .fetch_optional(connection)
+        .await?;
+    Ok(seq.map_or(0, number))
+}
+
+/// Notes how far a follower has come.
+pub(super) async fn set_position(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    follower: &str,
+    seq: u64,
+) -> Result<(), Failure> {
+    let text = "INSERT INTO position (tenant, follower, seq) VALUES (?, ?, ?) \
+                ON CONFLICT (tenant, follower) DO UPDATE SET seq = excluded.seq";
+    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    query(text).bind(tenant).bind(follower).bind(seq).execute(connection).await?;
+    Ok(())
+}
+
+impl Embedded {
+    pub(super) async fn position(&self, tenant: &TenantId, follower: &str, store: StoreName) -> Result<u64, Fault> {
+        let text = "SELECT seq FROM position WHERE tenant = (SELECT key FROM tenant WHERE name = ?) AND follower = ?";
+        let work = async |connection: &mut SqliteConnection| {
+            let query = query_scalar(text).bind(tenant.as_str()).bind(follower);
+            Ok(query.fetch_optional(connection).await?)
+        };
+        let seq: Option<i64> = self.look(store, work).await?;
+        Ok(seq.map_or(0, number))
+    }
+}

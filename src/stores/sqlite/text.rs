@@ -1,0 +1,166 @@
+//! Full text: one FTS5 table per tenant, so that no word statistics are shared between tenants.
+//!
+//! A record has one text, all its embedded properties together, under its row in `passage`. BM25 is FTS5's own, k1 1.2 and b 0.75.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use quipu_resolvers::change::Ref;
+use quipu_resolvers::fault::Fault;
+use quipu_resolvers::guard::Allowed;
+use quipu_resolvers::ports::{Call, Hit, Matching, StoreName};
+use serde_json::{Map, Value as Json, json};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Row, query};
+
+use super::Embedded;
+use super::connections::Failure;
+use super::records::{Put, object};
+use crate::stores::sql::names::{NameOf, Names};
+use crate::stores::sql::search;
+
+/// Makes the text table of a tenant.
+pub(super) async fn create(connection: &mut SqliteConnection, tenant: i64) -> Result<(), Failure> {
+    let text = format!(
+        "CREATE VIRTUAL TABLE IF NOT EXISTS text_{tenant} USING fts5(body, content = '', contentless_delete = 1, \
+         tokenize = 'porter unicode61 remove_diacritics 2')"
+    );
+    query(AssertSqlSafe(text)).execute(connection).await?;
+    Ok(())
+}
+
+/// Notes which properties of a type have their text indexed.
+pub(super) async fn learn(
+    connection: &mut SqliteConnection,
+    names: &mut Names,
+    embedded: &BTreeMap<(bool, String), BTreeSet<String>>,
+) -> Result<(), Failure> {
+    for ((row, of), properties) in embedded {
+        let sort = NameOf::record(*row);
+        let key = names.key(sort, of);
+        let mut known = names.embedded(key).to_vec();
+        let new: Vec<String> = properties.iter().filter(|name| !known.contains(name)).cloned().collect();
+        if new.is_empty() {
+            continue;
+        }
+        known.extend(new);
+        query("UPDATE kind SET embedded = ? WHERE key = ?")
+            .bind(json!(known).to_string())
+            .bind(key)
+            .execute(&mut *connection)
+            .await?;
+        names.insert(sort, of, key, known);
+    }
+    Ok(())
+}
+
+/// Removes the texts of records.
+pub(super) async fn forget(
+    connection: &mut SqliteConnection,
+    names: &Names,
+    gone: &[(bool, &Ref)],
+) -> Result<(), Failure> {
+    let keys = gone.iter().map(|(row, record)| (names.key(NameOf::record(*row), &record.of), record.id.clone()));
+    remove(connection, names.tenant, &keys.collect::<Vec<_>>()).await
+}
+
+async fn remove(connection: &mut SqliteConnection, tenant: i64, keys: &[(i64, String)]) -> Result<(), Failure> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let keys: Json = keys.iter().map(|(kind, id)| json!([kind, id])).collect();
+    let keys = keys.to_string();
+    let found = "SELECT p.rid FROM json_each(?2) AS gone CROSS JOIN passage AS p \
+                 ON p.tenant = ?1 AND p.kind = gone.value ->> 0 AND p.id = gone.value ->> 1";
+    let text = format!("DELETE FROM text_{tenant} WHERE rowid IN ({found})");
+    query(AssertSqlSafe(text)).bind(tenant).bind(&keys).execute(&mut *connection).await?;
+    let text = format!("DELETE FROM passage WHERE rid IN ({found})");
+    query(AssertSqlSafe(text)).bind(tenant).bind(&keys).execute(connection).await?;
+    Ok(())
+}
+
+/// Indexes the texts of records again. `nodes` are the nodes that were just written, with all their properties.
+pub(super) async fn index(
+    connection: &mut SqliteConnection,
+    names: &Names,
+    texts: &BTreeSet<(bool, Ref)>,
+    nodes: &[Put],
+) -> Result<(), Failure> {
+    let key = |(row, record): &(bool, Ref)| (names.key(NameOf::record(*row), &record.of), record.id.clone());
+    let wanted: BTreeSet<(i64, String)> = texts.iter().map(key).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(i64, String)> = texts.iter().filter(|(row, _)| *row).map(key).collect();
+    let rows = properties_of_rows(connection, names.tenant, &rows).await?;
+    let mut bodies = Vec::new();
+    let mut empty = Vec::new();
+    for (key, props) in nodes.iter().chain(&rows) {
+        if !wanted.contains(key) {
+            continue;
+        }
+        match body(props, names.embedded(key.0)) {
+            Some(body) => bodies.push(json!([key.0, key.1, body])),
+            None => empty.push(key.clone()),
+        }
+    }
+    remove(connection, names.tenant, &empty).await?;
+    let bodies = Json::Array(bodies).to_string();
+    let text =
+        "INSERT OR IGNORE INTO passage (tenant, kind, id) SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)";
+    query(text).bind(names.tenant).bind(&bodies).execute(&mut *connection).await?;
+    let text = format!(
+        "INSERT OR REPLACE INTO text_{} (rowid, body) SELECT p.rid, made.value ->> 2 FROM json_each(?2) AS made \
+         CROSS JOIN passage AS p ON p.tenant = ?1 AND p.kind = made.value ->> 0 AND p.id = made.value ->> 1",
+        names.tenant
+    );
+    query(AssertSqlSafe(text)).bind(names.tenant).bind(&bodies).execute(connection).await?;
+    Ok(())
+}
+
+/// The text of a record: its embedded properties, one per line.
+fn body(props: &Map<String, Json>, embedded: &[String]) -> Option<String> {
+    let texts: Vec<&str> = embedded.iter().filter_map(|name| props.get(name)?.as_str()).collect();
+    (!texts.is_empty()).then(|| texts.join("\n"))
+}
+
+async fn properties_of_rows(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    keys: &[(i64, String)],
+) -> Result<Vec<Put>, Failure> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list: Json = keys.iter().map(|(kind, id)| json!([kind, id])).collect();
+    let text = "SELECT wanted.key, json(held.props) FROM json_each(?2) AS wanted CROSS JOIN record AS held \
+                ON held.tenant = ?1 AND held.kind = wanted.value ->> 0 AND held.id = wanted.value ->> 1";
+    let rows = query(text).bind(tenant).bind(list.to_string()).fetch_all(connection).await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        if let Some(key) = keys.get(row.try_get::<u32, _>(0)? as usize) {
+            found.insert(key.clone(), object(row.try_get(1)?)?);
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+impl Embedded {
+    pub(super) async fn matching(&self, matching: &Allowed<Matching>, call: Call<'_>) -> Result<Vec<Hit>, Fault> {
+        let Some(words) = search::words(&matching.get().text) else { return Ok(Vec::new()) };
+        let write = |names: &Names| search::matching(matching.get(), &words, names);
+        self.query(StoreName::Graph, matching.tenant(), call, write, |rows| {
+            rows.iter().map(|row| hit(row, &matching.get().within).map_err(|error| error.to_string())).collect()
+        })
+        .await
+    }
+}
+
+/// A hit from a row of `[position in within, id, score]`.
+pub(super) fn hit(
+    row: &sqlx::sqlite::SqliteRow,
+    within: &[quipu_resolvers::ports::Within],
+) -> Result<Hit, sqlx::Error> {
+    let position: u32 = row.try_get(0)?;
+    let of = within.get(position as usize).map(|within| within.of.clone()).unwrap_or_default();
+    Ok(Hit { of, id: row.try_get(1)?, score: row.try_get(2)? })
+}

@@ -1,0 +1,3 @@
+//! One test binary for all that needs the whole project.
+
+mod contract;
