@@ -205,7 +205,7 @@ pub async fn accept(stores: &Stores, who: &str, ops: Vec<Op>) -> Result<Accepted
 
 pub async fn accept_under(stores: &Stores, who: &str, ops: Vec<Op>, key: Option<&str>) -> Result<Accepted, Fault> {
     let change = guard::change(&principal(who), &ontology(), Change { ops }, &[])?;
-    let terms = Terms { idempotency_key: key, actor: Some("ann"), at: AT };
+    let terms = Terms { idempotency_key: key, digest: None, actor: Some("ann"), at: AT };
     stores.metadata.accept(&change, terms, call(&Trace::default())).await
 }
 

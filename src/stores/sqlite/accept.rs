@@ -65,7 +65,8 @@ async fn write(
     terms: Terms<'_>,
 ) -> Result<Decided, Failure> {
     let Some(mut names) = known::load(connection, tenant).await? else { return Ok(Err(unknown_tenant(tenant))) };
-    let digest = terms.idempotency_key.map(|_| terms.digest.map_or_else(|| digest(change), |given| given.as_bytes().to_vec()));
+    let digest =
+        terms.idempotency_key.map(|_| terms.digest.map_or_else(|| digest(change), |given| given.as_bytes().to_vec()));
     if let (Some(key), Some(digest)) = (terms.idempotency_key, &digest)
         && let Some(earlier) = replay(connection, names.tenant, key, digest).await?
     {
