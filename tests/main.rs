@@ -1,3 +1,4 @@
 //! One test binary for all that needs the whole project.
 
 mod contract;
+mod spec;

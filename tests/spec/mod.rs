@@ -1,0 +1,4 @@
+//! The engine against the GraphQL specification (October 2021) and the conventions of its API, over the embedded store.
+
+mod reading;
+mod world;

@@ -1,0 +1,160 @@
+//! Two tenants with the same ids and other contents, behind a real engine over the embedded store.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use quipu::stores::bus::LocalBus;
+use quipu::stores::clock::SystemClock;
+use quipu::stores::sqlite::{Embedded, Options};
+use quipu_resolvers::fault::Fault;
+use quipu_resolvers::guard::{Principal, TenantId};
+use quipu_resolvers::ports::{Embedder, Served, StoreName, Trace};
+use quipu_resolvers::{Ask, Bound, Engine, Ports, Settings};
+use quipu_schema::api::Api;
+use serde_json::{Value as Json, json};
+
+/// The tenants.
+pub const TENANTS: [&str; 2] = ["alpha", "beta"];
+
+/// An engine with both tenants' data.
+pub struct World {
+    pub engine: Arc<Engine>,
+    bound: Vec<Arc<Bound>>,
+    _directory: tempfile::TempDir,
+}
+
+/// Turns a text into a vector by counting letters: near texts share letters.
+pub struct Letters;
+
+#[async_trait]
+impl Embedder for Letters {
+    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, Fault> {
+        Ok(texts.iter().map(|text| letters(text)).collect())
+    }
+
+    fn dimensions(&self) -> usize {
+        26
+    }
+}
+
+fn letters(text: &str) -> Vec<f32> {
+    let mut counts = vec![0.01_f32; 26];
+    for letter in text.to_lowercase().bytes().filter(u8::is_ascii_lowercase) {
+        counts[usize::from(letter - b'a')] += 1.0;
+    }
+    let length = counts.iter().map(|x| x * x).sum::<f32>().sqrt();
+    counts.iter().map(|x| x / length).collect()
+}
+
+/// Somebody with claims.
+pub fn principal(tenant: &str, claims: Json) -> Principal {
+    Principal { tenant: TenantId::parse(tenant).unwrap(), subject: Some("ann".to_owned()), claims, operator: false }
+}
+
+/// Somebody who may do everything.
+pub fn admin(tenant: &str) -> Principal {
+    principal(tenant, json!({"roles": ["admin", "operator"]}))
+}
+
+impl World {
+    /// An empty world of the ontology of `farm.graphql`.
+    pub async fn empty() -> Self {
+        Self::of(include_str!("farm.graphql")).await
+    }
+
+    /// An empty world of any ontology.
+    pub async fn of(sdl: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&directory.path().join("quipu.db"), Options::default()).await.unwrap();
+        let ontology = quipu_schema::compile(sdl).unwrap_or_else(|problems| panic!("{}", problems.render("farm", false)));
+        let ports = Ports {
+            graph: Arc::new(store.graph()),
+            metadata: Arc::new(store.metadata()),
+            vectors: Arc::new(NoVectors),
+            embedder: Arc::new(Letters),
+            bus: Arc::new(LocalBus::default()),
+            clock: Arc::new(SystemClock),
+        };
+        let settings =
+            Settings { limits: Default::default(), introspection: true, cursor_secret: b"a secret of the tests, 32 bytes".to_vec() };
+        let engine = Engine::new(ports.clone(), settings);
+        let mut bound = Vec::new();
+        for name in TENANTS {
+            let tenant = TenantId::parse(name).unwrap();
+            let version = ports.metadata.publish(&tenant, sdl, &ontology).await.unwrap();
+            let api = Api::of(&ontology);
+            bound.push(engine.bind(Served { tenant, version, ontology: ontology.clone(), api }).unwrap());
+        }
+        Self { engine, bound, _directory: directory }
+    }
+
+    /// A world with facilities, devices, alerts, vehicles and contracts: the same ids in both tenants.
+    pub async fn filled() -> Self {
+        let world = Self::empty().await;
+        for tenant in TENANTS {
+            let (data, errors) = world.run(&admin(tenant), include_str!("fill.graphql"), json!({ "t": tenant })).await;
+            assert_eq!(errors, json!(null), "{data}");
+        }
+        world
+    }
+
+    fn bound(&self, principal: &Principal) -> &Arc<Bound> {
+        self.bound.iter().find(|bound| bound.served().tenant == principal.tenant).unwrap()
+    }
+
+    /// Data and errors of a request.
+    pub async fn run(&self, principal: &Principal, query: &str, variables: Json) -> (Json, Json) {
+        let body = self.body(principal, query, variables).await.0;
+        (body["data"].clone(), body["errors"].clone())
+    }
+
+    /// The data of a request that must not fail.
+    pub async fn data(&self, principal: &Principal, query: &str) -> Json {
+        let (data, errors) = self.run(principal, query, json!({})).await;
+        assert_eq!(errors, json!(null), "{query}");
+        data
+    }
+
+    /// The code of a request's first error.
+    pub async fn code(&self, principal: &Principal, query: &str) -> String {
+        let (_, errors) = self.run(principal, query, json!({})).await;
+        errors[0]["extensions"]["code"].as_str().unwrap_or("no error").to_owned()
+    }
+
+    /// The response, and how many statements each store ran: graph, rows, vectors.
+    pub async fn body(&self, principal: &Principal, query: &str, variables: Json) -> (Json, [u64; 3]) {
+        let trace = Arc::new(Trace::default());
+        let answer = self.engine.answer(self.bound(principal), principal, ask(query, variables, &trace)).await;
+        let counts = [StoreName::Graph, StoreName::Rows, StoreName::Vectors].map(|store| trace.count(store));
+        (serde_json::from_slice(&answer.body).unwrap(), counts)
+    }
+
+    /// The responses of a subscription.
+    pub fn watch(&self, principal: &Principal, query: &str) -> futures_util::stream::BoxStream<'static, quipu_resolvers::Answer> {
+        let ask = ask(query, json!({}), &Arc::default());
+        self.engine.watch(self.bound(principal).clone(), principal.clone(), ask)
+    }
+}
+
+fn ask(query: &str, variables: Json, trace: &Arc<Trace>) -> Ask {
+    Ask {
+        query: query.to_owned(),
+        operation_name: None,
+        variables: variables.as_object().cloned().unwrap_or_default(),
+        may_write: true,
+        idempotency_key: None,
+        deadline: Instant::now() + Duration::from_secs(20),
+        trace: trace.clone(),
+    }
+}
+
+struct NoVectors;
+
+#[async_trait]
+impl quipu_resolvers::ports::Vectors for NoVectors {
+    async fn nearest(&self, _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::Nearest>, _: quipu_resolvers::ports::Call<'_>) -> Result<Vec<quipu_resolvers::ports::Hit>, Fault> { Ok(Vec::new()) }
+    async fn vector(&self, _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::VectorOf>, _: quipu_resolvers::ports::Call<'_>) -> Result<Option<Vec<f32>>, Fault> { Ok(None) }
+    async fn apply(&self, _: &TenantId, _: u64, _: &[quipu_resolvers::ports::VectorChange]) -> Result<(), Fault> { Ok(()) }
+    async fn position(&self, _: &TenantId) -> Result<u64, Fault> { Ok(0) }
+}
