@@ -15,6 +15,7 @@ use crate::fault::{Code, Fault};
 use crate::ports::Served;
 
 mod breadth;
+mod positions;
 mod scan;
 
 /// A document that fits the API and the limits.
@@ -73,13 +74,14 @@ impl Documents {
         if let Some(found) = self.cache.get(&key) {
             return Ok(found);
         }
-        let document = Arc::new(Document { parsed: check(schema, limits, text).await? });
+        let document = Arc::new(Document { parsed: check(served, schema, limits, text).await? });
         self.cache.insert(key, document.clone());
         Ok(document)
     }
 }
 
 async fn check(
+    served: &Served,
     schema: &async_graphql::dynamic::Schema,
     limits: &Limits,
     text: &str,
@@ -98,10 +100,13 @@ async fn check(
     }
     request.set_parsed_query(parsed.clone());
     let verdict = schema.execute(request).await;
-    if verdict.errors.is_empty() {
+    let mut errors = verdict.errors;
+    if errors.is_empty() {
+        errors.extend(positions::misplaced(&served.api, &parsed));
+    }
+    if errors.is_empty() {
         return Ok(parsed);
     }
-    let mut errors = verdict.errors;
     errors.truncate(limits.errors);
     Err(Refusal::Invalid(errors.into_iter().map(|error| with_code(error, Code::GraphqlValidationFailed)).collect()))
 }

@@ -1,4 +1,5 @@
 //! The engine against the GraphQL specification (October 2021) and the conventions of its API, over the embedded store.
 
+mod language;
 mod reading;
 mod world;

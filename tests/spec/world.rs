@@ -21,6 +21,7 @@ pub const TENANTS: [&str; 2] = ["alpha", "beta"];
 pub struct World {
     pub engine: Arc<Engine>,
     bound: Vec<Arc<Bound>>,
+    before: Vec<Arc<Bound>>,
     _directory: tempfile::TempDir,
 }
 
@@ -65,9 +66,13 @@ impl World {
 
     /// An empty world of any ontology.
     pub async fn of(sdl: &str) -> Self {
+        Self::of_two(sdl, sdl).await
+    }
+
+    /// An empty world whose ontology is replaced; the earlier one is still there for `data_before`.
+    pub async fn of_two(before: &str, now: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Embedded::open(&directory.path().join("quipu.db"), Options::default()).await.unwrap();
-        let ontology = quipu_schema::compile(sdl).unwrap_or_else(|problems| panic!("{}", problems.render("farm", false)));
         let ports = Ports {
             graph: Arc::new(store.graph()),
             metadata: Arc::new(store.metadata()),
@@ -76,17 +81,12 @@ impl World {
             bus: Arc::new(LocalBus::default()),
             clock: Arc::new(SystemClock),
         };
-        let settings =
-            Settings { limits: Default::default(), introspection: true, cursor_secret: b"a secret of the tests, 32 bytes".to_vec() };
+        let cursor_secret = b"a secret of the tests, 32 bytes!".to_vec();
+        let settings = Settings { limits: Default::default(), introspection: true, cursor_secret };
         let engine = Engine::new(ports.clone(), settings);
-        let mut bound = Vec::new();
-        for name in TENANTS {
-            let tenant = TenantId::parse(name).unwrap();
-            let version = ports.metadata.publish(&tenant, sdl, &ontology).await.unwrap();
-            let api = Api::of(&ontology);
-            bound.push(engine.bind(Served { tenant, version, ontology: ontology.clone(), api }).unwrap());
-        }
-        Self { engine, bound, _directory: directory }
+        let before = published(&engine, &ports, before).await;
+        let bound = published(&engine, &ports, now).await;
+        Self { engine, bound, before, _directory: directory }
     }
 
     /// A world with facilities, devices, alerts, vehicles and contracts: the same ids in both tenants.
@@ -116,6 +116,15 @@ impl World {
         data
     }
 
+    /// The data of a request to the ontology before the present one.
+    pub async fn data_before(&self, principal: &Principal, query: &str) -> Json {
+        let bound = self.before.iter().find(|bound| bound.served().tenant == principal.tenant).unwrap();
+        let answer = self.engine.answer(bound, principal, ask(query, json!({}), &Arc::default())).await;
+        let body: Json = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["errors"], json!(null), "{query}");
+        body["data"].clone()
+    }
+
     /// The code of a request's first error.
     pub async fn code(&self, principal: &Principal, query: &str) -> String {
         let (_, errors) = self.run(principal, query, json!({})).await;
@@ -131,10 +140,26 @@ impl World {
     }
 
     /// The responses of a subscription.
-    pub fn watch(&self, principal: &Principal, query: &str) -> futures_util::stream::BoxStream<'static, quipu_resolvers::Answer> {
+    pub fn watch(
+        &self,
+        principal: &Principal,
+        query: &str,
+    ) -> futures_util::stream::BoxStream<'static, quipu_resolvers::Answer> {
         let ask = ask(query, json!({}), &Arc::default());
         self.engine.watch(self.bound(principal).clone(), principal.clone(), ask)
     }
+}
+
+async fn published(engine: &Arc<Engine>, ports: &Ports, sdl: &str) -> Vec<Arc<Bound>> {
+    let ontology = quipu_schema::compile(sdl).unwrap_or_else(|problems| panic!("{}", problems.render("farm", false)));
+    let mut bound = Vec::new();
+    for name in TENANTS {
+        let tenant = TenantId::parse(name).unwrap();
+        let version = ports.metadata.publish(&tenant, sdl, &ontology).await.unwrap();
+        let api = Api::of(&ontology);
+        bound.push(engine.bind(Served { tenant, version, ontology: ontology.clone(), api }).unwrap());
+    }
+    bound
 }
 
 fn ask(query: &str, variables: Json, trace: &Arc<Trace>) -> Ask {
@@ -153,8 +178,24 @@ struct NoVectors;
 
 #[async_trait]
 impl quipu_resolvers::ports::Vectors for NoVectors {
-    async fn nearest(&self, _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::Nearest>, _: quipu_resolvers::ports::Call<'_>) -> Result<Vec<quipu_resolvers::ports::Hit>, Fault> { Ok(Vec::new()) }
-    async fn vector(&self, _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::VectorOf>, _: quipu_resolvers::ports::Call<'_>) -> Result<Option<Vec<f32>>, Fault> { Ok(None) }
-    async fn apply(&self, _: &TenantId, _: u64, _: &[quipu_resolvers::ports::VectorChange]) -> Result<(), Fault> { Ok(()) }
-    async fn position(&self, _: &TenantId) -> Result<u64, Fault> { Ok(0) }
+    async fn nearest(
+        &self,
+        _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::Nearest>,
+        _: quipu_resolvers::ports::Call<'_>,
+    ) -> Result<Vec<quipu_resolvers::ports::Hit>, Fault> {
+        Ok(Vec::new())
+    }
+    async fn vector(
+        &self,
+        _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::VectorOf>,
+        _: quipu_resolvers::ports::Call<'_>,
+    ) -> Result<Option<Vec<f32>>, Fault> {
+        Ok(None)
+    }
+    async fn apply(&self, _: &TenantId, _: u64, _: &[quipu_resolvers::ports::VectorChange]) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn position(&self, _: &TenantId) -> Result<u64, Fault> {
+        Ok(0)
+    }
 }

@@ -81,7 +81,8 @@ fn bad(message: String) -> Fault {
     Fault::client(Code::BadUserInput, message)
 }
 
-fn declared(ty: &Type) -> TypeRef {
+/// A type as a document declares it.
+pub(crate) fn declared(ty: &Type) -> TypeRef {
     let base = match &ty.base {
         BaseType::Named(name) => TypeRef::named(name.as_str()),
         BaseType::List(inner) => TypeRef::List(Box::new(declared(inner))),
