@@ -76,7 +76,7 @@ fn union(catalog: &Catalog, definition: &Definition, problems: &mut Problems) ->
 }
 
 fn unknown(catalog: &Catalog, word: &Word, role: Role, noun: &str, problems: &mut Problems) {
-    if !catalog.damaged {
+    if !catalog.forgives(&word.text) {
         let roles = [role];
         let known = catalog.of(&roles).map(|(_, definition)| definition.name.text.as_str());
         let message = format!("unknown {noun} `{}`", word.text);

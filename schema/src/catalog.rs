@@ -57,7 +57,9 @@ pub(crate) enum Named<'c> {
 pub(crate) struct Catalog {
     entries: IndexMap<String, Entry>,
     /// Names may be missing because the text is broken: do not complain about unknown ones.
-    pub damaged: bool,
+    damaged: bool,
+    /// Names whose definitions were reported and dropped.
+    refused: Vec<String>,
 }
 
 impl Catalog {
@@ -79,13 +81,18 @@ impl Catalog {
         self.entries.get(name)
     }
 
+    /// True when a missing definition of that name is no news.
+    pub fn forgives(&self, name: &str) -> bool {
+        self.damaged || self.refused.iter().any(|refused| refused == name)
+    }
+
     /// What a name stands for; an unknown one becomes a problem, with the nearest known one as help.
     pub fn resolve(&self, word: &Word, problems: &mut Problems) -> Option<Named<'_>> {
         if let Some(scalar) = names::scalar(&word.text) {
             return Some(Named::Scalar(scalar));
         }
         let entry = self.get(&word.text);
-        if entry.is_none() && !self.damaged {
+        if entry.is_none() && !self.forgives(&word.text) {
             let known = self.entries.keys().map(String::as_str).chain(names::SCALARS);
             problems
                 .add(Code::UnknownType, word.span, format!("unknown type `{}`", word.text))
@@ -105,9 +112,14 @@ pub(crate) fn merge(document: Document, problems: &mut Problems) -> Catalog {
         if let Some(help) = names::reserved_type(&definition.name.text, &built_in) {
             let message = format!("the name `{}` is reserved", definition.name.text);
             problems.add(Code::ReservedName, definition.name.span, message).help(help);
+            // It stays, so that fields of this type do not become problems as well; a built-in type takes its place.
+            merged.insert(definition.name.text.clone(), definition);
         } else if merged.contains_key(&definition.name.text) {
             let message = format!("`{}` is declared twice", definition.name.text);
-            let help = format!("use `extend {} {}` to add to it", definition.sort.keyword(), definition.name.text);
+            let help = match merged[&definition.name.text].sort == definition.sort {
+                true => format!("use `extend {} {}` to add to it", definition.sort.keyword(), definition.name.text),
+                false => "give one of them another name".to_owned(),
+            };
             problems.add(Code::DuplicateName, definition.name.span, message).help(help);
         } else {
             merged.insert(definition.name.text.clone(), definition);
@@ -121,7 +133,7 @@ pub(crate) fn merge(document: Document, problems: &mut Problems) -> Catalog {
         duplicates(definition, problems);
     }
     let entries = merged.into_iter().map(|(name, definition)| (name, entry(definition))).collect();
-    Catalog { entries, damaged }
+    Catalog { entries, damaged, refused: document.refused }
 }
 
 fn prelude() -> Vec<Definition> {
@@ -146,9 +158,9 @@ fn extend(merged: &mut IndexMap<String, Definition>, extension: Definition, dama
         let help = "declare an interface of your own, and let your types implement it";
         problems.add(Code::ReservedName, *span, "`Entity` cannot be extended").help(help);
     } else if definition.sort != extension.sort {
-        let (is, as_) = (definition.sort.keyword(), extension.sort.keyword());
-        let help = format!("write `extend {is} {text}`");
-        problems.add(Code::WrongType, *span, format!("`{text}` is extended as {as_}, but is {is}")).help(help);
+        let help = format!("write `extend {} {text}`", definition.sort.keyword());
+        let message = format!("`{text}` is extended as {}, but is {}", extension.sort.noun(), definition.sort.noun());
+        problems.add(Code::WrongType, *span, message).help(help);
     } else {
         definition.damaged |= extension.damaged;
         definition.interfaces.extend(extension.interfaces);

@@ -85,6 +85,11 @@ const SIGNATURES: [Signature; 17] = [
     on("specifiedBy", &[], &[may("url", Shape::Text)]),
 ];
 
+/// True when the language has a directive of that name.
+pub(crate) fn is_known(name: &str) -> bool {
+    SIGNATURES.iter().any(|signature| signature.name == name)
+}
+
 /// Checks every directive against its signature.
 pub(crate) fn check(catalog: &Catalog, problems: &mut Problems) {
     for Entry { definition, .. } in catalog.all() {
@@ -112,7 +117,8 @@ fn list(directives: &[Directive], place: Place, problems: &mut Problems) {
         let Some(signature) = SIGNATURES.iter().find(|signature| signature.name == name) else {
             let known = SIGNATURES.iter().filter(|s| s.places.contains(&place)).map(|s| s.name);
             let message = format!("unknown directive `@{name}`");
-            problems.add(Code::UnknownDirective, directive.span, message).nearest(name, known);
+            let near = || nearest(name, known).map(|near| format!("did you mean `@{near}`?"));
+            problems.add(Code::UnknownDirective, directive.span, message).advise(near);
             continue;
         };
         if !signature.places.contains(&place) {
@@ -164,7 +170,9 @@ fn arguments(directive: &Directive, signature: &Signature, problems: &mut Proble
         }
     }
     for parameter in signature.parameters.iter().filter(|parameter| parameter.required) {
-        if directive.argument(parameter.name).is_none() {
+        let any =
+            matches!(parameter.shape, Shape::Any) && directive.arguments.iter().any(|a| a.name.text == parameter.name);
+        if !any && directive.argument(parameter.name).is_none() {
             let message = format!("`@{name}` needs the argument `{}`", parameter.name);
             let help = format!("for example `@{name}({})`", example(signature));
             problems.add(Code::MissingArgument, directive.span, message).help(help);
@@ -203,16 +211,16 @@ fn fits(parameter: &Parameter, value: &Literal, problems: &mut Problems) {
         | (Shape::Text | Shape::Texts, Lit::Text(_))
         | (Shape::Flag, Lit::Bool(_))
         | (Shape::Object | Shape::Objects, Lit::Object(_)) => return,
-        (Shape::Number, Lit::Int(digits)) if digits.parse::<u32>().is_ok() => return,
+        (Shape::Number, Lit::Int(digits)) if digits.parse::<u32>().is_ok_and(|number| number > 0) => return,
         (Shape::Word(words) | Shape::Words(words), Lit::Enum(word)) if words.contains(&word.as_str()) => return,
         (Shape::Text | Shape::Texts, _) => "a string".to_owned(),
         (Shape::Flag, _) => "true or false".to_owned(),
         (Shape::Object | Shape::Objects, _) => "an object".to_owned(),
-        (Shape::Number, _) => "a number from 0 to 4294967295".to_owned(),
+        (Shape::Number, _) => "a whole number from 1 to 4294967295".to_owned(),
         (Shape::Word(words) | Shape::Words(words), _) => format!("one of {}", words.join(", ")),
     };
     let message = format!("`{}` takes {wanted}, not {}", parameter.name, written(&value.value));
-    problems.add(Code::InvalidArgument, value.span, message).advice(advice(parameter.shape, &value.value));
+    problems.add(Code::InvalidArgument, value.span, message).advise(|| advice(parameter.shape, &value.value));
 }
 
 /// The value as it is shown in a message.

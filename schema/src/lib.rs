@@ -17,6 +17,7 @@ mod relationships;
 mod rules;
 mod syntax;
 mod tables;
+mod uniqueness;
 mod values;
 
 pub use parse::MAX_BYTES;
@@ -41,5 +42,6 @@ pub fn compile(sdl: &str) -> Result<Ontology, Problems> {
     let abstracts = abstracts::compile(&catalog, &enums, &types, &mut problems);
     let ontology = Ontology { types, edge_types, abstracts, enums };
     let ontology = rules::compile(&catalog, ontology, &mut problems);
+    uniqueness::check(&catalog, &ontology, &mut problems);
     problems.finish(ontology)
 }

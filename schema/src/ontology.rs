@@ -30,7 +30,7 @@ pub struct Ontology {
 }
 
 /// Where the records of a type live.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Nodes of the graph with these labels; the first one is the main label.
     Node {

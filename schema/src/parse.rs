@@ -1,10 +1,13 @@
 //! Text to tree: `apollo-parser` reads the SDL with limits, and its tree becomes ours.
 
 use apollo_parser::cst::{self, CstNode};
-use apollo_parser::{Parser, SyntaxNode};
+use apollo_parser::{Error, Parser, SyntaxNode};
 
+use crate::names;
 use crate::problem::{Code, Problems, Span};
 use crate::syntax::{Argument, Choice, Definition, Directive, Document, Field, Lit, Literal, Sort, Type, Word};
+
+mod errors;
 
 /// Largest text that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -22,28 +25,28 @@ pub(crate) fn parse(sdl: &str, problems: &mut Problems) -> Document {
     if sdl.len() > MAX_BYTES {
         let message = format!("the ontology has {} bytes, more than the {MAX_BYTES} that are read", sdl.len());
         problems.add(Code::Limit, Span::default(), message);
-        return Document { definitions: Vec::new(), damaged: true };
+        return Document { damaged: true, ..Document::default() };
     }
     let tree = Parser::new(sdl).recursion_limit(MAX_DEPTH).token_limit(MAX_TOKENS).parse();
-    let errors: Vec<_> = tree.errors().filter(|error| error.message() != "Unexpected <EOF>.").collect();
-    let mut document = Document::default();
-    let mut places = Vec::new();
-    for definition in tree.document().definitions() {
-        let span = span(definition.syntax());
-        if !errors.iter().any(|error| error.is_limit()) {
-            document.definitions.extend(read(definition, problems));
-        }
-        places.push(span);
-        let damaged = errors.iter().any(|error| (span.start..=span.end).contains(&error.index()));
-        if let (true, Some(last)) = (damaged, document.definitions.last_mut()) {
-            last.damaged = true;
-        }
+    let errors: Vec<_> = tree.errors().filter(|error| error.message() != "Unexpected <EOF>.").cloned().collect();
+    let mut document = Document { damaged: !errors.is_empty(), ..Document::default() };
+    errors::report(sdl, &errors, problems);
+    if errors.iter().any(Error::is_limit) {
+        return document;
     }
-    for error in errors {
-        let span = Span { start: error.index(), end: error.index() + error.data().len() };
-        document.damaged = true;
-        let code = if error.is_limit() { Code::Limit } else { Code::Syntax };
-        problems.add(code, span, message(error.message()));
+    let mut places: Vec<usize> = errors.iter().map(Error::index).collect();
+    places.extend(errors::without_value(tree.document().syntax(), problems));
+    places.sort_unstable();
+    let definitions: Vec<_> = tree.document().definitions().collect();
+    let starts: Vec<usize> = definitions.iter().map(|definition| span(definition.syntax()).start).collect();
+    for (at, definition) in definitions.into_iter().enumerate() {
+        // What comes after a definition and before the next may be the rest of it that could not be read.
+        let reach = starts[at]..starts.get(at + 1).copied().unwrap_or(sdl.len() + 1);
+        let first = places.partition_point(|place| *place < reach.start);
+        let damaged = places.get(first).is_some_and(|place| reach.contains(place));
+        if let Some(read) = read(definition, &mut document, problems) {
+            document.definitions.push(Definition { damaged, ..read });
+        }
     }
     bounded(document, problems)
 }
@@ -56,24 +59,15 @@ fn bounded(mut document: Document, problems: &mut Problems) -> Document {
         if number > most {
             let message = format!("the ontology has {number} {what}, more than the {most} that are read");
             problems.add(Code::Limit, Span::default(), message);
-            document = Document { definitions: Vec::new(), damaged: true };
+            document = Document { damaged: true, ..Document::default() };
         }
     }
     document
 }
 
-/// The parser's message in our own words: lowercase, and tokens as they are written.
-fn message(text: &str) -> String {
-    let mut text = text.to_owned();
-    let tokens = [("R_CURLY", "`}`"), ("L_CURLY", "`{`"), ("R_PAREN", "`)`"), ("L_PAREN", "`(`"), ("R_BRACK", "`]`")];
-    for (token, written) in tokens.into_iter().chain([("COLON", "`:`"), ("AT", "`@`"), ("EQ", "`=`")]) {
-        text = text.replace(&format!("expected {token},"), &format!("expected {written},"));
-    }
-    text.replace("expected a Name", "expected a name")
-}
-
-fn read(definition: cst::Definition, problems: &mut Problems) -> Option<Definition> {
+fn read(definition: cst::Definition, document: &mut Document, problems: &mut Problems) -> Option<Definition> {
     use cst::Definition as D;
+    let name = definition.name().and_then(word);
     let (what, help) = match &definition {
         D::ObjectTypeDefinition(d) => return object(Sort::Object, false, d.syntax()),
         D::ObjectTypeExtension(d) => return object(Sort::Object, true, d.syntax()),
@@ -83,6 +77,10 @@ fn read(definition: cst::Definition, problems: &mut Problems) -> Option<Definiti
         D::UnionTypeExtension(d) => return object(Sort::Union, true, d.syntax()),
         D::EnumTypeDefinition(d) => return object(Sort::Enum, false, d.syntax()),
         D::EnumTypeExtension(d) => return object(Sort::Enum, true, d.syntax()),
+        // Many a schema declares the scalars that are built in here.
+        D::ScalarTypeDefinition(_) if name.as_ref().is_some_and(|n| names::scalar(&n.text).is_some()) => return None,
+        // Braces without a word before them are what a syntax error left over.
+        D::OperationDefinition(d) if document.damaged && d.operation_type().is_none() => return None,
         D::ScalarTypeDefinition(_) | D::ScalarTypeExtension(_) => {
             ("custom scalars", "use ID, String, Int, Float, Boolean, BigInt, DateTime, Date or JSON")
         }
@@ -97,9 +95,9 @@ fn read(definition: cst::Definition, problems: &mut Problems) -> Option<Definiti
             ("queries", "an ontology holds types only; send queries to the API")
         }
     };
-    let name = definition.name().map(|name| span(name.syntax()));
-    let place = name.unwrap_or_else(|| span(definition.syntax()));
+    let place = name.as_ref().map_or_else(|| span(definition.syntax()), |name| name.span);
     problems.add(Code::Unsupported, place, format!("{what} are not part of an ontology")).help(help);
+    document.refused.extend(name.map(|name| name.text));
     None
 }
 

@@ -121,15 +121,17 @@ impl Note<'_> {
         self
     }
 
-    /// Asks `did you mean` when a candidate is near; otherwise the help stays as it was.
-    pub(crate) fn nearest<'c>(self, name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Self {
+    /// As `advice`, worked out only for problems that are kept.
+    pub(crate) fn advise(self, help: impl FnOnce() -> Option<String>) -> Self {
         match self.0 {
-            Some(_) => {
-                let near = nearest(name, candidates);
-                self.advice(near.map(|near| format!("did you mean `{near}`?")))
-            }
+            Some(_) => self.advice(help()),
             None => self,
         }
+    }
+
+    /// Asks `did you mean` when a candidate is near; otherwise the help stays as it was.
+    pub(crate) fn nearest<'c>(self, name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Self {
+        self.advise(|| nearest(name, candidates).map(|near| format!("did you mean `{near}`?")))
     }
 }
 

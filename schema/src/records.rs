@@ -9,7 +9,7 @@ use crate::policy::Policy;
 use crate::problem::{Code, Problems, Span};
 use crate::properties::{self, Holder};
 use crate::syntax::{Definition, Directive, Field, find};
-use crate::{joins, nodes, relationships, tables};
+use crate::{directives, joins, nodes, relationships, tables};
 
 /// Compiles all node and row types, in the order of the catalog. Rules are added by a later stage.
 pub(crate) fn compile(
@@ -83,9 +83,6 @@ fn limit(definition: &Definition, problems: &mut Problems) -> PageLimit {
     let mut complain = |place: Span, message: &str, help: &str| {
         problems.add(Code::InvalidArgument, place, message).help(help);
     };
-    for (_, place) in [default, max].into_iter().flatten().filter(|(number, _)| *number == 0) {
-        complain(place, "a page has at least one record", "use a number from 1");
-    }
     match (default, max) {
         (Some((default, place)), Some((max, _))) if default > max => {
             complain(place, &format!("the default {default} is larger than the maximum {max}"), "swap the two");
@@ -159,6 +156,10 @@ pub(crate) fn check_head(field: &Field, problems: &mut Problems) {
 }
 
 fn unlinked(definition: &Definition, field: &Field, target: &Entry, entity: &EntityType, problems: &mut Problems) {
+    if field.directives.iter().any(|directive| !directives::is_known(&directive.name.text)) {
+        // A misspelt `@relationship`, which was reported.
+        return;
+    }
     let (name, ty) = (&field.name.text, &target.definition.name.text);
     let help = match target.role {
         Role::Edge => format!("`{ty}` is for `@relationship(..., properties: \"{ty}\")`"),
@@ -185,8 +186,11 @@ pub(crate) fn only_on_properties(field: &Field, problems: &mut Problems) {
 fn id(definition: &Definition, entity: &mut EntityType, problems: &mut Problems) {
     let place = definition.field("id").map_or(definition.name.span, |field| field.ty.span);
     let Some(mut id) = entity.properties.shift_remove("id") else {
-        let message = format!("`{}` has no `id`", entity.name);
-        problems.add(Code::MissingId, place, message).help("add the field `id: ID!`");
+        let (message, help) = match definition.field("id") {
+            Some(_) => (format!("`{}.id` must be `ID!`", entity.name), "write `id: ID!`"),
+            None => (format!("`{}` has no `id`", entity.name), "add the field `id: ID!`"),
+        };
+        problems.add(Code::MissingId, place, message).help(help);
         return;
     };
     if id.scalar != Scalar::Id || id.list || !id.required {

@@ -108,7 +108,7 @@ fn edge_type(catalog: &Catalog, name: &str, place: Span, problems: &mut Problems
             let help = format!("declare it as `type {name} @relationshipProperties`");
             problems.add(Code::WrongType, place, message).help(help);
         }
-        None if catalog.damaged => {}
+        None if catalog.forgives(name) => {}
         None => {
             let edges = [Role::Edge];
             let known = catalog.of(&edges).map(|(_, definition)| definition.name.text.as_str());

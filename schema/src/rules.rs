@@ -52,11 +52,15 @@ fn edges(catalog: &Catalog, ontology: &mut Ontology, problems: &mut Problems) {
 }
 
 fn authentication(directive: &Directive, problems: &mut Problems) -> Option<Authentication> {
+    // What is no operation, and what is no object, was reported with the directive's arguments.
+    let written = directive.items("operations").iter().filter_map(|item| item.word().and_then(operation));
     let operations = match directive.argument("operations") {
-        Some(written) => operations(written, &OPERATIONS, problems),
+        Some(list) if list.items().is_empty() => operations(list, &OPERATIONS, problems),
+        Some(_) => written.collect(),
         None => OPERATIONS.into_iter().filter_map(operation).collect(),
     };
-    let claims = directive.argument("jwt").map(|jwt| claims::condition(jwt, problems));
+    let claims = directive.argument("jwt").filter(|jwt| jwt.fields().is_some());
+    let claims = claims.map(|jwt| claims::condition(jwt, problems));
     Some(Authentication { operations, claims })
 }
 

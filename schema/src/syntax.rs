@@ -30,6 +30,16 @@ impl Sort {
             Self::Enum => "enum",
         }
     }
+
+    /// The noun for messages.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Object => "a type",
+            Self::Interface => "an interface",
+            Self::Union => "a union",
+            Self::Enum => "an enum",
+        }
+    }
 }
 
 /// The definitions of one text.
@@ -38,6 +48,8 @@ pub(crate) struct Document {
     pub definitions: Vec<Definition>,
     /// The syntax is so broken that names may be missing.
     pub damaged: bool,
+    /// Names of definitions that were reported and dropped.
+    pub refused: Vec<String>,
 }
 
 /// One definition, or an extension of one.

@@ -1,1 +1,6 @@
 //! Tests of the ontology compiler.
+
+mod fixtures;
+mod hostile;
+mod scale;
+mod summary;
