@@ -1,1 +1,3 @@
 //! Tests of the ontology compiler.
+
+mod api;
