@@ -1,5 +1,6 @@
-//! Tests of the ontology compiler.
+//! Tests of the ontology compiler and of the API it derives.
 
+mod api;
 mod fixtures;
 mod hostile;
 mod scale;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use crate::ontology::{AbstractType, EdgeType, EntityType, Ontology, Relationship};
+use crate::ontology::{AbstractType, EdgeType, EntityType, Ontology, RELATIONSHIP, Relationship};
 
 use super::shared::Used;
 use super::{
@@ -195,12 +195,8 @@ impl<'a> Generator<'a> {
         fields: Vec<FieldDef>,
         make: impl FnOnce(ObjectDef) -> TypeDef,
     ) {
-        if let Some(names) = &mut self.names {
-            names.push((name.clone(), cause.to_owned()));
-            names.extend(
-                fields.iter().map(|field| (format!("{name}.{}", field.name), field_cause(cause, &name, field))),
-            );
-        }
+        let causes = fields.iter().map(|field| (field.name.as_str(), field_cause(cause, &name, field)));
+        self.note(cause, &name, causes);
         self.types.insert(name.clone(), make(define::object(name, description, fields)));
     }
 
@@ -213,10 +209,7 @@ impl<'a> Generator<'a> {
         fields: Vec<InputField>,
     ) {
         let name = name.into();
-        if let Some(names) = &mut self.names {
-            names.push((name.clone(), cause.to_owned()));
-            names.extend(fields.iter().map(|field| (format!("{name}.{}", field.name), cause.to_owned())));
-        }
+        self.note(cause, &name, fields.iter().map(|field| (field.name.as_str(), cause.to_owned())));
         self.types.insert(name.clone(), TypeDef::Input(define::input_object(name, about.into(), fields)));
     }
 
@@ -228,10 +221,17 @@ impl<'a> Generator<'a> {
     /// Adds a type without fields.
     pub(super) fn other(&mut self, cause: &str, def: TypeDef) {
         let name = def.name().to_owned();
-        if let Some(names) = &mut self.names {
-            names.push((name.clone(), cause.to_owned()));
-        }
+        self.note(cause, &name, std::iter::empty());
         self.types.insert(name, def);
+    }
+
+    /// Notes the name of a type, and those of its fields unless it is the type's name already that is taken.
+    fn note<'n>(&mut self, cause: &str, name: &str, fields: impl Iterator<Item = (&'n str, String)>) {
+        let Some(names) = &mut self.names else { return };
+        names.push((name.to_owned(), cause.to_owned()));
+        if !self.types.contains_key(name) {
+            names.extend(fields.map(|(field, cause)| (format!("{name}.{field}"), cause)));
+        }
     }
 }
 
@@ -241,6 +241,7 @@ fn field_cause(cause: &str, name: &str, field: &FieldDef) -> String {
         Source::Related { field, .. } | Source::Joined { field, .. } | Source::Property(field) if cause == name => {
             format!("{name}.{field}")
         }
+        Source::Records { of, .. } if of == RELATIONSHIP => String::new(),
         Source::Records { of, .. }
         | Source::Similar { of }
         | Source::Create { of }

@@ -83,7 +83,7 @@ pub(super) fn shown(property: &Property) -> bool {
 
 /// Whether a property can be filtered by.
 pub(super) fn filtered(property: &Property) -> bool {
-    (property.filterable || property.implicit) && property.scalar != Scalar::Json
+    property.filterable && property.scalar != Scalar::Json
 }
 
 /// Whether a property can be sorted by.
