@@ -2,4 +2,5 @@
 
 pub mod chunk;
 pub mod embed;
+pub mod records;
 pub mod relay;
