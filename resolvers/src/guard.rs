@@ -226,6 +226,11 @@ impl Guard<'_> {
             }
         }
         target.visible = self.visible(&target.of, operation)?;
+        if operation != Operation::Read {
+            // What the caller may not see is not there to be touched either.
+            let seen = self.visible(&target.of, Operation::Read)?;
+            target.visible = std::mem::take(&mut target.visible).and(seen);
+        }
         if composite {
             let aggregated = self.visible(&target.of, Operation::Aggregate)?;
             target.visible = std::mem::take(&mut target.visible).and(aggregated);

@@ -1,7 +1,10 @@
 //! The engine against the GraphQL specification (October 2021) and the conventions of its API, over the embedded store.
 
+mod access;
 mod connections;
 mod filters;
 mod language;
+mod live;
 mod reading;
 mod world;
+mod writing;

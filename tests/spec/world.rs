@@ -139,6 +139,13 @@ impl World {
         (serde_json::from_slice(&answer.body).unwrap(), counts)
     }
 
+    /// The response of a mutation with an idempotency key.
+    pub async fn keyed(&self, principal: &Principal, query: &str, key: &str) -> Json {
+        let ask = Ask { idempotency_key: Some(key.to_owned()), ..ask(query, json!({}), &Arc::default()) };
+        let answer = self.engine.answer(self.bound(principal), principal, ask).await;
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
     /// The responses of a subscription.
     pub fn watch(
         &self,

@@ -39,11 +39,22 @@ impl Appliers {
         self.up_to(tenant, None).await.map(|_| ())
     }
 
+    /// Waits until the graph holds an entry that somebody else is applying, or applies it.
+    pub async fn hold(self: &Arc<Self>, tenant: &TenantId, seq: u64) -> Result<(), Fault> {
+        let known = *self.of(tenant).lock().await;
+        if known.is_some_and(|position| position >= seq) {
+            return Ok(());
+        }
+        self.catch_up(tenant).await
+    }
+
+    fn of(&self, tenant: &TenantId) -> Arc<AsyncMutex<Option<u64>>> {
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(tenant.clone()).or_default().clone()
+    }
+
     async fn up_to(&self, tenant: &TenantId, entry: Option<Entry>) -> Result<Applied, Fault> {
-        let known = {
-            let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            all.entry(tenant.clone()).or_default().clone()
-        };
+        let known = self.of(tenant);
         let mut known = known.lock().await;
         let position = match (*known, &entry) {
             (Some(position), Some(_)) => position,

@@ -114,7 +114,8 @@ impl Engine {
         let held = checks::held(run, &change, &wanted).await?;
         let allowed = guard::change(run.principal, ontology, change, &held)?;
         let accepted = self.ports.metadata.accept(&allowed, terms, run.call).await?;
-        if accepted.replayed || accepted.effects.is_empty() && !accepted.appended {
+        if !accepted.appended {
+            self.appliers.hold(allowed.tenant(), accepted.seq).await?;
             return Ok((accepted, Applied::default()));
         }
         let entry = Entry {

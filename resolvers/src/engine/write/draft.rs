@@ -1,6 +1,7 @@
 //! Drafting a change: from the input of a mutation to operations on concrete ids.
 
-use quipu_schema::ontology::{Direction, EntityType, FieldOf, Ontology, Relationship};
+use indexmap::IndexMap;
+use quipu_schema::ontology::{Direction, EntityType, FieldOf, Ontology, Property, Relationship};
 use quipu_schema::policy::Operation;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
@@ -109,15 +110,7 @@ impl<'r> Draft<'r> {
         update: &Map<String, Json>,
     ) -> Result<(), Fault> {
         for record in found {
-            let mut properties = Map::new();
-            for property in entity.properties.values() {
-                if let Some(Json::Object(operations)) = update.get(&property.name) {
-                    let at = current.iter().position(|field| *field == ways::field(property));
-                    let known = at.and_then(|at| record.values.get(at));
-                    let value = changed(operations, known).map_err(|why| bad(format!("{}: {why}", property.name)))?;
-                    properties.insert(property.name.clone(), value);
-                }
-            }
+            let properties = new_values(&entity.properties, ways::field, update, current, &record.values)?;
             if !properties.is_empty() {
                 self.put(entity, record.record.id.clone(), Mode::Update, properties)?;
             }
@@ -269,8 +262,27 @@ fn split(entity: &EntityType, input: Map<String, Json>) -> (Map<String, Json>, V
     (properties, related)
 }
 
+/// The new values that an update names, by field name. `current` are the fields whose present values are in `values`.
+pub(super) fn new_values(
+    properties: &IndexMap<String, Property>,
+    field: fn(&Property) -> Field,
+    update: &Map<String, Json>,
+    current: &[Field],
+    values: &[Value],
+) -> Result<Map<String, Json>, Fault> {
+    let mut given = Map::new();
+    for property in properties.values() {
+        if let Some(Json::Object(operations)) = update.get(&property.name) {
+            let at = current.iter().position(|known| *known == field(property));
+            let value = changed(operations, at.and_then(|at| values.get(at)));
+            given.insert(property.name.clone(), value.map_err(|why| bad(format!("{}: {why}", property.name)))?);
+        }
+    }
+    Ok(given)
+}
+
 /// Whether an update of a property depends on its present value.
-fn needs_current(update: &Json) -> bool {
+pub(super) fn needs_current(update: &Json) -> bool {
     ["add", "subtract", "push"].iter().any(|word| update.get(word).is_some_and(|value| !value.is_null()))
 }
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use quipu_schema::ontology::{EntityType, Relationship};
 use quipu_schema::policy::Operation;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-use super::draft::{Draft, Found, ends};
+use super::draft::{Draft, Found, ends, needs_current, new_values};
 use crate::change::{Op, Ref};
 use crate::engine::run::rows;
 use crate::fault::Fault;
@@ -15,8 +15,12 @@ use crate::read::{Field, Pick, Place, Predicate, Read, Sort, Target, Via, Window
 use crate::value::Value;
 use crate::ways;
 
-/// A related record with the key of the relationship to it.
-type Linked = (Ref, String);
+/// A related record with the key of the relationship to it, and the values of some of the relationship's properties.
+struct Linked {
+    record: Ref,
+    key: String,
+    values: Vec<Value>,
+}
 
 impl<'r> Draft<'r> {
     /// `create` and `connect` under a record that is being made.
@@ -46,11 +50,11 @@ impl<'r> Draft<'r> {
         let owners: Vec<Ref> = found.iter().map(|found| found.record.clone()).collect();
         for step in items(Some(value)) {
             for item in items(step.get("disconnect")) {
-                for (owner, linked) in self.linked(entity, relationship, &owners, item.get("where")).await? {
-                    for (other, key) in linked {
-                        let (from, to) = ends(relationship.direction, &owner, &other);
+                for (owner, linked) in self.linked(entity, relationship, &owners, item.get("where"), &[]).await? {
+                    for other in linked {
+                        let (from, to) = ends(relationship.direction, &owner, &other.record);
                         let relationship_type = relationship.relationship_type.clone();
-                        self.push(Op::Unlink { relationship_type, from, to, key: Some(key) });
+                        self.push(Op::Unlink { relationship_type, from, to, key: Some(other.key) });
                     }
                 }
             }
@@ -122,9 +126,9 @@ impl<'r> Draft<'r> {
         owners: &[Ref],
         item: &Json,
     ) -> Result<(), Fault> {
-        for (_, linked) in self.linked(entity, relationship, owners, item.get("where")).await? {
-            for (record, _) in linked {
-                self.push(Op::Delete { record, row: false });
+        for (_, linked) in self.linked(entity, relationship, owners, item.get("where"), &[]).await? {
+            for other in linked {
+                self.push(Op::Delete { record: other.record, row: false });
             }
         }
         Ok(())
@@ -137,18 +141,25 @@ impl<'r> Draft<'r> {
         owners: &[Ref],
         item: &Json,
     ) -> Result<(), Fault> {
-        let linked = self.linked(entity, relationship, owners, item.get("where")).await?;
-        if let Some(edge) = item.get("edge").and_then(Json::as_object) {
-            let set: Map<String, Json> = edge.iter().map(|(name, value)| (name.clone(), set_value(value))).collect();
+        let edge = relationship.properties.as_ref().and_then(|name| self.ontology().edge_types.get(name));
+        let update = item.get("edge").and_then(Json::as_object);
+        let wanted =
+            |name: &str| update.and_then(|update| update.get(name)).filter(|value| needs_current(value)).is_some();
+        let properties = edge.into_iter().flat_map(|edge| edge.properties.values());
+        let current: Vec<Field> = properties.filter(|p| wanted(&p.name)).map(ways::edge_field).collect();
+        let linked = self.linked(entity, relationship, owners, item.get("where"), &current).await?;
+        if let (Some(update), Some(edge)) = (update, edge) {
             for (owner, others) in &linked {
-                for (other, key) in others {
-                    self.link(relationship, owner, other, key.clone(), Some(&Json::Object(set.clone())), false)?;
+                for other in others {
+                    let given = new_values(&edge.properties, ways::edge_field, update, &current, &other.values)?;
+                    let key = other.key.clone();
+                    self.link(relationship, owner, &other.record, key, Some(&Json::Object(given)), false)?;
                 }
             }
         }
         if let Some(update) = item.get("node").and_then(Json::as_object) {
             let target = self.concrete(relationship)?;
-            let ids = linked.values().flatten().map(|(other, _)| Value::from(other.id.as_str())).collect();
+            let ids = linked.values().flatten().map(|other| Value::from(other.record.id.as_str())).collect();
             Box::pin(self.update_matching(target, &Predicate::one_of(Field::Id, ids), update)).await?;
         }
         Ok(())
@@ -161,6 +172,7 @@ impl<'r> Draft<'r> {
         relationship: &Relationship,
         owners: &[Ref],
         filter: Option<&Json>,
+        edge_fields: &[Field],
     ) -> Result<HashMap<Ref, Vec<Linked>>, Fault> {
         let ontology = self.ontology();
         let filters = Filters { ontology };
@@ -173,7 +185,8 @@ impl<'r> Draft<'r> {
                 Some(given) => filters.edge(member, edge, given)?,
                 None => Predicate::True,
             };
-            let picks = vec![Pick::Field(Field::Id), Pick::Field(Field::EdgeKey)];
+            let fields = [Field::Id, Field::EdgeKey].into_iter().chain(edge_fields.iter().cloned());
+            let picks = fields.map(Pick::Field).collect();
             targets.push(Target { of: member.name.clone(), filter, visible: Predicate::True, picks });
         }
         let limit = u32::try_from(self.run.engine.settings.limits.change_ops).ok();
@@ -193,8 +206,9 @@ impl<'r> Draft<'r> {
             let found = rows(&inner, others).iter().filter_map(|row| {
                 let row = row.as_list()?;
                 let at = if several { usize::try_from(row.first()?.as_int()?).ok()? } else { 0 };
-                let (id, key) = (row.get(inner.first_pick())?.as_text()?, row.get(inner.first_pick() + 1)?.as_text()?);
-                Some((Ref { of: members.get(at)?.name.clone(), id: id.to_owned() }, key.to_owned()))
+                let [id, key, values @ ..] = row.get(inner.first_pick()..)? else { return None };
+                let record = Ref { of: members.get(at)?.name.clone(), id: id.as_text()?.to_owned() };
+                Some(Linked { record, key: key.as_text()?.to_owned(), values: values.to_vec() })
             });
             linked.insert(Ref { of: entity.name.clone(), id: id.clone() }, found.collect());
         }
@@ -224,9 +238,4 @@ fn items(value: Option<&Json>) -> &[Json] {
         Some(Json::Null) | None => &[],
         Some(single) => std::slice::from_ref(single),
     }
-}
-
-/// `{set: x}` of a relationship's property, or the value itself.
-fn set_value(value: &Json) -> Json {
-    value.get("set").unwrap_or(value).clone()
 }

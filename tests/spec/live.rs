@@ -1,0 +1,107 @@
+//! Subscriptions: events read again with the subscriber's own rights.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use quipu_resolvers::Answer;
+use serde_json::{Value as Json, json};
+
+use super::world::{TENANTS, World, admin, principal};
+
+async fn next(stream: &mut futures_util::stream::BoxStream<'static, Answer>) -> Option<Json> {
+    let answer = tokio::time::timeout(Duration::from_millis(2_000), stream.next()).await.ok()??;
+    Some(serde_json::from_slice(&answer.body).unwrap())
+}
+
+#[tokio::test]
+async fn changes_come_in_order_and_only_to_those_who_may_see_the_record() {
+    let world = World::filled().await;
+    for tenant in TENANTS {
+        let query = "subscription { changes(types: [DEVICE, CONTRACT]) { seq operation type id node { id ... on Device { battery facility { name } } } } }"
+            .replace("DEVICE", "Device")
+            .replace("CONTRACT", "Contract");
+        let eu = principal(tenant, json!({"regions": ["EU"]}));
+        let mut all = world.watch(&admin(tenant), &query);
+        let mut some = world.watch(&eu, &query);
+        let mut typed = world.watch(
+            &admin(tenant),
+            "subscription { deviceUpdated(where: {battery: {lt: 50}}) { operation id node { battery } } }",
+        );
+        // A stream begins when it is first asked.
+        for stream in [&mut all, &mut some, &mut typed] {
+            assert!(tokio::time::timeout(Duration::from_millis(100), stream.next()).await.is_err());
+        }
+        for change in [
+            r#"mutation { updateDevices(where: {id: {eq: "d4"}}, update: {battery: {set: 60}}) { info { nodesCreated } } }"#,
+            r#"mutation { updateAlerts(where: {id: {eq: "a1"}}, update: {severity: {set: 1}}) { info { nodesCreated } } }"#,
+            r#"mutation { updateDevices(where: {id: {eq: "d1"}}, update: {battery: {set: 30}}) { info { nodesCreated } } }"#,
+            r#"mutation { createContracts(input: [{id: "c7", supplier: "New", facility_id: "f1"}]) { info { nodesCreated } } }"#,
+            r#"mutation { deleteDevices(where: {id: {eq: "d2"}}) { nodesDeleted } }"#,
+        ] {
+            world.data(&admin(tenant), change).await;
+        }
+        let told = |event: &Json| {
+            let change = &event["data"]["changes"];
+            json!([change["operation"], change["type"], change["id"], change["node"]])
+        };
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            seen.push(told(&next(&mut all).await.expect("an event")));
+        }
+        assert_eq!(
+            json!(seen),
+            json!([
+                ["UPDATED", "Device", "d4", {"id": "d4", "battery": 60, "facility": {"name": "South"}}],
+                ["UPDATED", "Device", "d1", {"id": "d1", "battery": 30, "facility": {"name": "North"}}],
+                ["CREATED", "Contract", "c7", null],
+                ["DELETED", "Device", "d2", null],
+            ])
+        );
+        let eu_sees = [next(&mut some).await, next(&mut some).await, next(&mut some).await];
+        assert_eq!(
+            eu_sees[0].as_ref().map(|e| told(e)[2].clone()),
+            Some(json!("d1")),
+            "not the device of the other region"
+        );
+        assert_eq!(eu_sees[1].as_ref().map(|e| told(e)[2].clone()), Some(json!("c7")));
+        assert_eq!(eu_sees[2], None, "nor the deletion of a record that a rule might have hidden");
+        assert_eq!(
+            next(&mut typed).await.unwrap()["data"]["deviceUpdated"],
+            json!({"operation": "UPDATED", "id": "d1", "node": {"battery": 30}})
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stream_resumes_after_a_position() {
+    let world = World::filled().await;
+    for tenant in TENANTS {
+        let mut stream = world
+            .watch(&admin(tenant), "subscription { changes(types: [Contract], since: \"0\") { seq id operation } }");
+        let mut ids = Vec::new();
+        let mut last = String::new();
+        for _ in 0..3 {
+            let event = next(&mut stream).await.expect("an event")["data"]["changes"].clone();
+            assert_eq!(event["operation"], "CREATED");
+            ids.push(event["id"].as_str().unwrap().to_owned());
+            last = event["seq"].as_str().unwrap().to_owned();
+        }
+        assert_eq!(ids, ["c1", "c2", "c3"]);
+        let query = format!("subscription {{ changes(types: [Contract], since: \"{last}\") {{ id }} }}");
+        let mut after = world.watch(&admin(tenant), &query);
+        assert_eq!(next(&mut after).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_subscription_ends_with_its_error() {
+    let world = World::empty().await;
+    for (query, code) in [
+        ("subscription { nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { changes(since: \"x\") { seq } }", "BAD_USER_INPUT"),
+    ] {
+        let mut stream = world.watch(&admin("alpha"), query);
+        assert_eq!(next(&mut stream).await.unwrap()["errors"][0]["extensions"]["code"], code);
+        assert_eq!(next(&mut stream).await, None);
+    }
+}
