@@ -67,7 +67,8 @@ impl World {
     pub async fn of(sdl: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Embedded::open(&directory.path().join("quipu.db"), Options::default()).await.unwrap();
-        let ontology = quipu_schema::compile(sdl).unwrap_or_else(|problems| panic!("{}", problems.render("farm", false)));
+        let ontology =
+            quipu_schema::compile(sdl).unwrap_or_else(|problems| panic!("{}", problems.render("farm", false)));
         let ports = Ports {
             graph: Arc::new(store.graph()),
             metadata: Arc::new(store.metadata()),
@@ -76,8 +77,11 @@ impl World {
             bus: Arc::new(LocalBus::default()),
             clock: Arc::new(SystemClock),
         };
-        let settings =
-            Settings { limits: Default::default(), introspection: true, cursor_secret: b"a secret of the tests, 32 bytes".to_vec() };
+        let settings = Settings {
+            limits: Default::default(),
+            introspection: true,
+            cursor_secret: b"a secret of the tests, 32 bytes".to_vec(),
+        };
         let engine = Engine::new(ports.clone(), settings);
         let mut bound = Vec::new();
         for name in TENANTS {
@@ -131,7 +135,11 @@ impl World {
     }
 
     /// The responses of a subscription.
-    pub fn watch(&self, principal: &Principal, query: &str) -> futures_util::stream::BoxStream<'static, quipu_resolvers::Answer> {
+    pub fn watch(
+        &self,
+        principal: &Principal,
+        query: &str,
+    ) -> futures_util::stream::BoxStream<'static, quipu_resolvers::Answer> {
         let ask = ask(query, json!({}), &Arc::default());
         self.engine.watch(self.bound(principal).clone(), principal.clone(), ask)
     }
@@ -153,8 +161,24 @@ struct NoVectors;
 
 #[async_trait]
 impl quipu_resolvers::ports::Vectors for NoVectors {
-    async fn nearest(&self, _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::Nearest>, _: quipu_resolvers::ports::Call<'_>) -> Result<Vec<quipu_resolvers::ports::Hit>, Fault> { Ok(Vec::new()) }
-    async fn vector(&self, _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::VectorOf>, _: quipu_resolvers::ports::Call<'_>) -> Result<Option<Vec<f32>>, Fault> { Ok(None) }
-    async fn apply(&self, _: &TenantId, _: u64, _: &[quipu_resolvers::ports::VectorChange]) -> Result<(), Fault> { Ok(()) }
-    async fn position(&self, _: &TenantId) -> Result<u64, Fault> { Ok(0) }
+    async fn nearest(
+        &self,
+        _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::Nearest>,
+        _: quipu_resolvers::ports::Call<'_>,
+    ) -> Result<Vec<quipu_resolvers::ports::Hit>, Fault> {
+        Ok(Vec::new())
+    }
+    async fn vector(
+        &self,
+        _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::VectorOf>,
+        _: quipu_resolvers::ports::Call<'_>,
+    ) -> Result<Option<Vec<f32>>, Fault> {
+        Ok(None)
+    }
+    async fn apply(&self, _: &TenantId, _: u64, _: &[quipu_resolvers::ports::VectorChange]) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn position(&self, _: &TenantId) -> Result<u64, Fault> {
+        Ok(0)
+    }
 }
