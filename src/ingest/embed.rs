@@ -65,7 +65,7 @@ impl OnnxEmbedder {
     /// Loads the model in `model_dir` with the ONNX Runtime library `dylib`; without a path, a library beside the executable or on the
     /// system's search path.
     ///
-    /// `threads` texts at most are computed at once; each takes one CPU and, from the second on, about 30 MB that are given back when idle.
+    /// `threads` texts at most are computed at once; each takes one CPU and, from the second on, about 50 MB that are given back when idle.
     /// Blocks, for some 100 ms when all is well and never longer than the load limit, so call it off the async threads.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ fn neighbours_share_whole_sentences() {
 #[test]
 fn hostile_texts_are_split_in_time() {
     let tokenizer = tokenizer();
-    let size = 40_000;
+    let size = 20_000;
     let many = |piece: &str| piece.repeat(size / piece.len());
     let texts = [
         many("x"),
@@ -165,7 +165,7 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn whatever_the_text(text in any_text(), max in 20_usize..60, overlap in 0_usize..40) {
@@ -178,7 +178,7 @@ fn whatever_the_text_by_tokens() {
     let tokenizer = tokenizer();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         failure_persistence: None,
-        ..ProptestConfig::with_cases(30)
+        ..ProptestConfig::with_cases(12)
     });
     let texts = (any_text(), 20_usize..60, 0_usize..40);
     let outcome = runner.run(&texts, |(text, max, overlap)| {

@@ -38,7 +38,7 @@ impl Input {
 }
 
 impl TextSession {
-    /// Loads the graph: some 70 ms and 40 MB for the shipped model.
+    /// Loads the graph: some 100 ms and 55 MB for the shipped model.
     pub(super) fn open(folder: &Arc<ModelFolder>, environment: &Environment) -> Result<Self, EmbedError> {
         let graph = &folder.config.graph;
         let bad = |reason: String| {
