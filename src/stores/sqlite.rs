@@ -32,6 +32,7 @@ mod records;
 mod registry;
 mod tenants;
 mod text;
+mod vectors;
 
 use connections::{Connections, Failure, Lease, within};
 use known::Known;
@@ -56,6 +57,10 @@ pub struct EmbeddedGraph(Arc<Embedded>);
 #[derive(Debug, Clone)]
 pub struct EmbeddedMetadata(Arc<Embedded>);
 
+/// The port `Vectors` over an embedded store.
+#[derive(Debug, Clone)]
+pub struct EmbeddedVectors(Arc<Embedded>);
+
 impl Embedded {
     /// Opens a file; makes it when it is not there, brings it up to date when it is older.
     ///
@@ -78,6 +83,11 @@ impl Embedded {
     /// Rows, registry, log and ontologies in it.
     pub fn metadata(self: &Arc<Self>) -> EmbeddedMetadata {
         EmbeddedMetadata(Arc::clone(self))
+    }
+
+    /// Vectors in it.
+    pub fn vectors(self: &Arc<Self>) -> EmbeddedVectors {
+        EmbeddedVectors(Arc::clone(self))
     }
 
     /// Closes the connections that are not in use; nothing can be asked any more.

@@ -6,18 +6,28 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use quipu_resolvers::ports::{Graph, Metadata};
+use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
+mod changes;
+mod conditions;
 mod embedded;
 mod fixture;
+mod outcomes;
 mod reads;
+mod searches;
+mod visibility;
+mod windows;
 
 /// A mix of stores under test, empty.
 pub struct Stores {
+    /// Nodes, relationships, full text.
     pub graph: Arc<dyn Graph>,
+    /// Rows, registry, log.
     pub metadata: Arc<dyn Metadata>,
+    /// Vectors.
+    pub vectors: Arc<dyn Vectors>,
     /// What has to live as long as the stores, like a directory.
-    pub kept: Box<dyn Any + Send + Sync>,
+    pub _kept: Box<dyn Any + Send + Sync>,
 }
 
 /// Runs every case of the contract against the stores that a function opens.
@@ -25,11 +35,84 @@ macro_rules! contract_suite {
     ($name:ident, $open:path) => {
         mod $name {
             contract_suite!(@cases $open,
-                reads: nested_three_levels,
+                changes:
+                    accepted_and_applied,
+                    applied_twice_is_once,
+                    a_gap_is_refused,
+                    refusals_name_what_they_refuse,
+                    a_refused_change_leaves_nothing,
+                    judged_in_order,
+                    unique_values,
+                    unique_values_move,
+                    idempotency_keys,
+                    the_same_again_changes_nothing,
+                    only_differences_are_logged,
+                    properties_merge_and_vanish,
+                    relationships_merge_and_vanish,
+                    a_node_takes_its_relationships,
+                    removed_and_made_again,
+                    rows_are_there_at_once,
+                    the_log_is_per_tenant,
+                    publishing,
+                    many_at_once;
+                conditions:
+                    comparisons,
+                    texts_are_literal,
+                    lists_and_json,
+                    unknown_is_neither,
+                    quantifiers,
+                    conditions_on_relationships,
+                    conditions_along_joins,
+                    long_alternatives,
+                    type_names;
+                outcomes:
+                    values_come_out_typed,
+                    odd_texts_survive,
+                    totals_and_figures,
+                    totals_without_rows,
+                    figures_per_parent,
+                    predicates_as_values,
+                    several_types,
+                    unknown_types_are_empty;
+                reads:
+                    nested_three_levels,
+                    several_levels_of_parents,
+                    rows_join_rows,
+                    by_keys,
+                    by_keys_with_limits,
+                    relationships_as_records,
+                    relationships_by_id,
+                    parallel_relationships,
+                    tenants_do_not_mix,
+                    late_is_a_fault;
+                searches:
+                    words,
+                    words_have_no_syntax,
+                    words_follow_changes,
+                    words_of_rows,
+                    nearest_with_filter,
+                    few_among_many,
+                    vectors_come_and_go,
+                    vectors_keep_their_position;
+                visibility:
+                    hidden_records_are_nowhere,
+                    hidden_in_conditions,
+                    hidden_in_searches,
+                    relationships_of_hidden_nodes;
+                windows:
+                    limits_and_offsets,
+                    absent_values_have_a_place,
+                    every_page_forwards,
+                    every_page_backwards,
+                    between_two_positions,
+                    pages_while_data_changes,
+                    pages_by_relationship_property,
+                    pages_by_exact_doubles,
+                    pages_over_several_types
             );
         }
     };
-    (@cases $open:path, $($module:ident: $($case:ident),+ $(,)?);+ $(;)?) => {
+    (@cases $open:path, $($module:ident: $($case:ident),+);+) => {
         $(mod $module {
             $(#[tokio::test]
             async fn $case() {

@@ -142,20 +142,24 @@ impl Lease {
 
 /// Waits for work, until the deadline.
 pub(super) async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    if Instant::now() >= deadline {
+        return Err(Failure::Late);
+    }
     timeout_at(deadline.into(), work).await.unwrap_or(Err(Failure::Late))
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut line) = self.line.take() else { return };
-        if !self.busy {
+        if !self.busy && !line.connection.is_in_transaction() {
             return self.home.take_back(line);
         }
         line.stop_at.store(0, Ordering::Relaxed);
         let (home, permit) = (Arc::clone(&self.home), self.permit.take());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                if line.connection.ping().await.is_ok() {
+                // An interrupted write ends its transaction by itself, which `sqlx` does not notice: such a connection is given up.
+                if line.connection.ping().await.is_ok() && !line.connection.is_in_transaction() {
                     home.take_back(line);
                 }
                 drop(permit);

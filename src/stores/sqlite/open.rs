@@ -168,7 +168,7 @@ fn check_header(path: &Path, header: &[u8], length: u64, logged: bool) -> Result
     };
     // While a write-ahead log is there, pages may be in it and not yet in the file.
     let pages = u64::from(word(28));
-    if !logged && (length % page != 0 || length / page < pages) {
+    if !logged && (!length.is_multiple_of(page) || length / page < pages) {
         return Err(torn("it is shorter than it says"));
     }
     Ok(())
