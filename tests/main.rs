@@ -1,4 +1,5 @@
 //! One test binary for all that needs the whole project.
 
 mod contract;
+mod http;
 mod spec;
