@@ -76,7 +76,7 @@ impl World {
         let ports = Ports {
             graph: Arc::new(store.graph()),
             metadata: Arc::new(store.metadata()),
-            vectors: Arc::new(NoVectors),
+            vectors: Arc::new(store.vectors()),
             embedder: Arc::new(Letters),
             bus: Arc::new(LocalBus::default()),
             clock: Arc::new(SystemClock),
@@ -178,31 +178,5 @@ fn ask(query: &str, variables: Json, trace: &Arc<Trace>) -> Ask {
         idempotency_key: None,
         deadline: Instant::now() + Duration::from_secs(20),
         trace: trace.clone(),
-    }
-}
-
-struct NoVectors;
-
-#[async_trait]
-impl quipu_resolvers::ports::Vectors for NoVectors {
-    async fn nearest(
-        &self,
-        _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::Nearest>,
-        _: quipu_resolvers::ports::Call<'_>,
-    ) -> Result<Vec<quipu_resolvers::ports::Hit>, Fault> {
-        Ok(Vec::new())
-    }
-    async fn vector(
-        &self,
-        _: &quipu_resolvers::guard::Allowed<quipu_resolvers::ports::VectorOf>,
-        _: quipu_resolvers::ports::Call<'_>,
-    ) -> Result<Option<Vec<f32>>, Fault> {
-        Ok(None)
-    }
-    async fn apply(&self, _: &TenantId, _: u64, _: &[quipu_resolvers::ports::VectorChange]) -> Result<(), Fault> {
-        Ok(())
-    }
-    async fn position(&self, _: &TenantId) -> Result<u64, Fault> {
-        Ok(0)
     }
 }
