@@ -129,7 +129,7 @@ mod tests {
         let late = admission.enter(1, soon()).await.unwrap_err();
         assert_eq!(late.code(), Code::Overloaded);
         drop(held);
-        admission.enter(1, soon()).await.unwrap();
+        drop(admission.enter(1, soon()).await.unwrap());
         assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
     }
 

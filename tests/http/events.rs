@@ -127,8 +127,9 @@ async fn hostile_38_a_slow_consumer_gets_a_visible_error() {
     })
     .await;
     let response = subscribe(&server, "subscription {flood}").await;
+    eventually("the flood begins", || server.taken() > 0).await;
     eventually("the flood ends by itself", || server.working() == 0).await;
-    let taken = server.notes.taken.load(std::sync::atomic::Ordering::SeqCst);
+    let taken = server.taken();
     // 10 kB each: what the sockets' own buffers hold, and 100 kB of ours
     assert!(taken < 2_000, "{taken} events were taken for a client that reads none");
     let text = response.text().await.unwrap();

@@ -111,6 +111,11 @@ impl Server {
         self.notes.working.load(std::sync::atomic::Ordering::SeqCst)
     }
 
+    /// How many events were taken from endless subscriptions.
+    pub fn taken(&self) -> usize {
+        self.notes.taken.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
     /// Waits until no work is left, and fails when there is some after two seconds.
     pub async fn idle(&self) {
         eventually("work is left over", || self.working() == 0).await;

@@ -232,6 +232,7 @@ async fn hostile_38_a_slow_consumer_gets_a_visible_error() {
     .await;
     let mut client = Client::ready(&server).await;
     client.subscribe("1", "subscription {flood}").await;
+    eventually("the flood begins", || server.taken() > 0).await;
     eventually("the flood ends by itself", || server.working() == 0).await;
     let mut events = 0;
     let error = loop {
