@@ -3,6 +3,7 @@
 mod abstracts;
 pub mod api;
 mod catalog;
+pub mod diff;
 mod directives;
 mod joins;
 mod names;
@@ -20,6 +21,7 @@ mod tables;
 mod uniqueness;
 mod values;
 
+pub use diff::{Diff, diff};
 pub use parse::MAX_BYTES;
 pub use problem::{Code, Problem, Problems};
 

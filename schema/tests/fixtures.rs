@@ -6,7 +6,8 @@ use quipu_schema::compile;
 
 use crate::summary;
 
-fn snapshot(path: &Path, text: String) {
+/// Compares a text with the snapshot beside a fixture.
+pub fn snapshot(path: &Path, text: String) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(path.parent().expect("fixtures lie in a folder"));
     settings.set_prepend_module_to_snapshot(false);

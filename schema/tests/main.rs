@@ -1,6 +1,7 @@
 //! Tests of the ontology compiler and of the API it derives.
 
 mod api;
+mod diff;
 mod fixtures;
 mod hostile;
 mod scale;

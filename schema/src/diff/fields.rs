@@ -1,0 +1,194 @@
+//! Properties compared, of records, relationships and interfaces.
+
+use indexmap::IndexMap;
+
+use super::{Diff, Effect, Migration};
+use crate::names;
+use crate::ontology::{AbstractType, EdgeType, EntityType, Property};
+
+/// What holds the properties.
+pub(super) struct Owner<'o> {
+    name: &'o str,
+    /// Its values are stored; an interface only promises them.
+    stored: bool,
+    row: bool,
+}
+
+impl<'o> Owner<'o> {
+    pub(super) fn of(entity: &'o EntityType) -> Self {
+        Self { name: &entity.name, stored: true, row: !entity.is_node() }
+    }
+
+    pub(super) fn edge(edge: &'o EdgeType) -> Self {
+        Self { name: &edge.name, stored: true, row: false }
+    }
+
+    pub(super) fn interface(group: &'o AbstractType) -> Self {
+        Self { name: &group.name, stored: false, row: false }
+    }
+}
+
+/// Compares the properties of one type.
+pub(super) fn properties(
+    owner: &Owner<'_>,
+    old: &IndexMap<String, Property>,
+    new: &IndexMap<String, Property>,
+    diff: &mut Diff,
+) {
+    for (name, gone) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
+        diff.note(Effect::Breaking, format!("{}.{name}", owner.name), format!("removed, it was {}", signature(gone)));
+        let (of, property) = (owner.name.to_owned(), name.clone());
+        if gone.embed {
+            diff.migrate(Migration::DropEmbedding { of: of.clone(), property: property.clone() });
+        }
+        if gone.unique && owner.stored {
+            diff.migrate(Migration::DropUnique { of, property });
+        } else if gone.indexed && owner.stored {
+            diff.migrate(Migration::DropIndex { of, property });
+        }
+    }
+    for (name, is) in new {
+        match old.get(name) {
+            Some(was) => property(owner, was, is, diff),
+            None => added(owner, is, diff),
+        }
+    }
+}
+
+/// The type of a property as the SDL has it.
+pub(super) fn signature(of: &Property) -> String {
+    let (scalar, mark) = (names::written(&of.scalar), if of.required { "!" } else { "" });
+    match (of.list, of.item_required) {
+        (true, true) => format!("[{scalar}!]{mark}"),
+        (true, false) => format!("[{scalar}]{mark}"),
+        (false, _) => format!("{scalar}{mark}"),
+    }
+}
+
+fn added(owner: &Owner<'_>, is: &Property, diff: &mut Diff) {
+    let (of, property) = (owner.name.to_owned(), is.name.clone());
+    let demanded = owner.stored && is.required && is.default.is_none();
+    let what = if demanded { "added, and must be given to new records" } else { "added" };
+    diff.judge(demanded, format!("{of}.{property}"), what);
+    if !owner.stored {
+        return;
+    }
+    if owner.row {
+        diff.migrate(Migration::AddColumn { of: of.clone(), column: is.stored.clone() });
+    }
+    if is.required {
+        diff.migrate(Migration::Fill { of: of.clone(), property: property.clone(), with: is.default.clone() });
+    }
+    if is.unique {
+        diff.migrate(Migration::AddUnique { of, property });
+    } else if is.indexed {
+        diff.migrate(Migration::AddIndex { of, property });
+    }
+}
+
+fn property(owner: &Owner<'_>, was: &Property, is: &Property, diff: &mut Diff) {
+    let element = format!("{}.{}", owner.name, is.name);
+    if was.stored != is.stored {
+        diff.note(Effect::Safe, &element, format!("stored as {}, so far {}", is.stored, was.stored));
+        let (from, to) = (was.stored.clone(), is.stored.clone());
+        diff.migrate(Migration::Rename { of: owner.name.to_owned(), property: is.name.clone(), from, to });
+    }
+    sort(owner, &element, was, is, diff);
+    defaults(&element, was, is, diff);
+    stores(owner, &element, was, is, diff);
+    for (before, now, what) in
+        [(was.selectable, is.selectable, "be selected"), (was.filterable, is.filterable, "be filtered by")]
+    {
+        match (before, now) {
+            (true, false) => diff.note(Effect::Breaking, &element, format!("can no longer {what}")),
+            (false, true) => diff.note(Effect::Safe, &element, format!("can {what}")),
+            _ => {}
+        }
+    }
+    if was.authentication != is.authentication {
+        diff.note(Effect::Risky, &element, "who must have proved who they are changes");
+    }
+    if was.policy != is.policy {
+        diff.note(Effect::Risky, &element, "who may see and do what changes");
+    }
+    diff.words(&element, [&was.description, &is.description], [&was.deprecated, &is.deprecated]);
+}
+
+/// The sort of value and whether it may be absent. Where it is an output, stricter is safe; where it is an input, looser is.
+fn sort(owner: &Owner<'_>, element: &str, was: &Property, is: &Property, diff: &mut Diff) {
+    let (from, to) = (signature(was), signature(is));
+    if from == to {
+        return;
+    }
+    let what = format!("is {to}, so far {from}");
+    if was.scalar != is.scalar || was.list != is.list {
+        diff.note(Effect::Breaking, element, what);
+        if owner.stored {
+            let (of, property) = (owner.name.to_owned(), is.name.clone());
+            diff.migrate(Migration::Convert { of, property, from, to });
+        }
+        return;
+    }
+    let looser = (was.required && !is.required) || (was.item_required && !is.item_required);
+    let demanded = !was.required && is.required && is.default.is_none();
+    let narrower = !was.item_required && is.item_required;
+    diff.judge((looser && is.selectable) || (owner.stored && (demanded || narrower)), element, what);
+    if owner.stored && !was.required && is.required {
+        let (of, property) = (owner.name.to_owned(), is.name.clone());
+        diff.migrate(Migration::Fill { of, property, with: is.default.clone() });
+    }
+}
+
+fn defaults(element: &str, was: &Property, is: &Property, diff: &mut Diff) {
+    match (&was.default, &is.default) {
+        (Some(was), Some(is)) if was != is => {
+            diff.note(Effect::Risky, element, format!("is {is} by default, so far {was}"));
+        }
+        (None, Some(is)) => diff.note(Effect::Risky, element, format!("is {is} by default")),
+        (Some(_), None) if is.required => {
+            diff.note(Effect::Breaking, element, "has no default any more, and must be given to new records");
+        }
+        (Some(_), None) => diff.note(Effect::Risky, element, "has no default any more"),
+        _ => {}
+    }
+}
+
+fn stores(owner: &Owner<'_>, element: &str, was: &Property, is: &Property, diff: &mut Diff) {
+    let (of, property) = (owner.name.to_owned(), is.name.clone());
+    match (was.unique, is.unique) {
+        (false, true) => {
+            diff.note(Effect::Risky, element, "is unique: values that repeat are refused");
+            diff.migrate(Migration::AddUnique { of: of.clone(), property: property.clone() });
+        }
+        (true, false) => {
+            diff.note(Effect::Safe, element, "is no longer unique");
+            diff.migrate(Migration::DropUnique { of: of.clone(), property: property.clone() });
+        }
+        _ => {}
+    }
+    // Being unique brings an index of its own.
+    match (was.indexed && !was.unique, is.indexed && !is.unique) {
+        (false, true) => {
+            diff.note(Effect::Safe, element, "is indexed");
+            diff.migrate(Migration::AddIndex { of: of.clone(), property: property.clone() });
+        }
+        (true, false) => {
+            if !is.unique {
+                diff.note(Effect::Safe, element, "is no longer indexed");
+            }
+            diff.migrate(Migration::DropIndex { of: of.clone(), property: property.clone() });
+        }
+        _ => {}
+    }
+    match (was.embed, is.embed) {
+        (false, true) => {
+            diff.note(Effect::Safe, element, "can be found by meaning");
+            diff.migrate(Migration::Embed { of, property });
+        }
+        (true, false) => {
+            diff.note(Effect::Breaking, element, "can no longer be found by meaning");
+            diff.migrate(Migration::DropEmbedding { of, property });
+        }
+        _ => {}
+    }
+}
