@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use crate::catalog::{Catalog, Role};
 use crate::names;
 use crate::ontology::{AbstractType, ENTITY, EntityType, EnumType, Property};
-use crate::problem::{Code, Problems};
+use crate::problem::{Code, Problems, Span};
 use crate::properties::{self, Holder};
 use crate::records::check_head;
 use crate::syntax::{Definition, Word};
@@ -192,9 +192,14 @@ fn fields(
         let strict = property.required || !promised.required;
         if !(same && strict && (property.item_required || !promised.item_required)) {
             let field = definition.field(&promised.name);
-            let place = field.map_or(word.span, |field| field.ty.span);
+            let place = field.map_or(word.span, |field| field.ty.span.or(word.span));
             let message = format!("`{name}.{}` differs from what `{}` promises", promised.name, group.name);
-            let help = format!("write `{}`", signature(promised));
+            let help = match field {
+                Some(field) if field.ty.span == Span::NOWHERE => {
+                    format!("`{name}` is built in; promise `{}` instead", signature(property))
+                }
+                _ => format!("write `{}`", signature(promised)),
+            };
             problems.add(Code::InvalidInterface, place, message).help(help);
         }
     }

@@ -8,7 +8,7 @@ use crate::names;
 use crate::ontology::{ENTITY, Scalar};
 use crate::parse;
 use crate::problem::{Code, Problems};
-use crate::syntax::{Definition, Document, Sort, Word, find, repeated};
+use crate::syntax::{self, Definition, Document, Sort, Word, find, repeated};
 
 /// The built-in types, in the same language as everybody's.
 const PRELUDE: &str = include_str!("prelude.graphql");
@@ -141,6 +141,7 @@ fn prelude() -> Vec<Definition> {
     let mut document = parse::parse(PRELUDE, &mut problems);
     for definition in &mut document.definitions {
         definition.built_in = true;
+        syntax::forget_places(definition);
     }
     document.definitions
 }

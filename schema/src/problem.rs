@@ -3,7 +3,7 @@
 use std::fmt;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet, normalize_untrusted_str};
 use serde::Serialize;
 
 /// Problems that are kept; the rest is only counted.
@@ -82,6 +82,16 @@ impl fmt::Display for Code {
 pub(crate) struct Span {
     pub start: usize,
     pub end: usize,
+}
+
+impl Span {
+    /// The place of what stands in no text of the user's: the built-in types.
+    pub(crate) const NOWHERE: Self = Self { start: usize::MAX, end: usize::MAX };
+
+    /// This place, or another one when it is nowhere.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self == Self::NOWHERE { other } else { self }
+    }
 }
 
 /// One thing that is wrong.
@@ -210,14 +220,17 @@ impl std::error::Error for Problems {}
 
 fn render(renderer: &Renderer, problem: &Problem, source: &str, file_name: &str) -> String {
     let code = problem.code.to_string();
+    // Messages quote the text, which may hold what a terminal would obey.
+    let (message, help) =
+        (normalize_untrusted_str(&problem.message), problem.help.as_deref().map(normalize_untrusted_str));
     let (shown, span) = window(source, problem.start, problem.end);
     let snippet = Snippet::source(shown)
         .path(file_name)
         .line_start(problem.line)
         .annotation(AnnotationKind::Primary.span(span.start..span.end));
-    let mut group = Level::ERROR.primary_title(problem.message.as_str()).id(code.as_str()).element(snippet);
-    if let Some(help) = &problem.help {
-        group = group.element(Level::HELP.message(help.as_str()));
+    let mut group = Level::ERROR.primary_title(message).id(code.as_str()).element(snippet);
+    if let Some(help) = help {
+        group = group.element(Level::HELP.message(help));
     }
     renderer.render(&[group])
 }

@@ -154,6 +154,22 @@ impl Lit {
     }
 }
 
+/// Makes problems about a definition point nowhere: it is not the user's.
+pub(crate) fn forget_places(definition: &mut Definition) {
+    let directives = |directives: &mut Vec<Directive>| {
+        for directive in directives {
+            (directive.span, directive.name.span) = (Span::NOWHERE, Span::NOWHERE);
+            directive.arguments.iter_mut().for_each(|argument| argument.value.span = Span::NOWHERE);
+        }
+    };
+    definition.name.span = Span::NOWHERE;
+    directives(&mut definition.directives);
+    for field in &mut definition.fields {
+        (field.name.span, field.ty.span, field.ty.name.span) = (Span::NOWHERE, Span::NOWHERE, Span::NOWHERE);
+        directives(&mut field.directives);
+    }
+}
+
 /// The directive of that name among some.
 pub(crate) fn find<'d>(directives: &'d [Directive], name: &str) -> Option<&'d Directive> {
     directives.iter().find(|directive| directive.name.text == name)

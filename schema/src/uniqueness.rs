@@ -135,10 +135,7 @@ fn owner(element: &str) -> &str {
 
 fn collision(catalog: &Catalog, ontology: &Ontology, name: &str, pair: (&str, &str), problems: &mut Problems) {
     let (one, other) = pair;
-    let built_in = |element: &str| match catalog.get(owner(element)) {
-        Some(entry) => entry.definition.built_in,
-        None => true,
-    };
+    let built_in = |element: &str| element_place(catalog, element) == Span::NOWHERE;
     let first = built_in(other) || (one == name && !built_in(one));
     let (ours, theirs) = if first { (one, other) } else { (other, one) };
     let what = match name.split_once('.') {
@@ -170,5 +167,5 @@ fn element_place(catalog: &Catalog, element: &str) -> Span {
 }
 
 fn place(catalog: &Catalog, name: &str) -> Span {
-    catalog.get(name).map(|entry| entry.definition.name.span).unwrap_or_default()
+    catalog.get(name).map_or(Span::NOWHERE, |entry| entry.definition.name.span)
 }

@@ -4,5 +4,6 @@ mod api;
 mod diff;
 mod fixtures;
 mod hostile;
+mod problems;
 mod scale;
 mod summary;

@@ -3,6 +3,7 @@
 use apollo_parser::cst::{self, CstNode};
 use apollo_parser::{Error, SyntaxKind, SyntaxNode};
 
+use super::{MAX_DEPTH, MAX_TOKENS};
 use crate::problem::{Code, Problems, Span, nearest};
 
 /// Words that begin a definition.
@@ -57,6 +58,8 @@ fn keyword(line: &str) -> Option<&'static str> {
 
 fn message(text: &str) -> String {
     match text {
+        "parser recursion limit reached" => return format!("nested deeper than {MAX_DEPTH} levels"),
+        "token limit reached, aborting lexing" => return format!("more than {MAX_TOKENS} words and signs"),
         "expected definition" | "expected a StringValue, Name or OperationDefinition" => {
             return "expected a definition, like `type Facility {`".to_owned();
         }
