@@ -41,35 +41,38 @@ pub(crate) fn written(scalar: &Scalar) -> &str {
     }
 }
 
-/// Names of the API that belong to no single type.
-const RESERVED: [&str; 22] = [
+/// Names of the API that belong to no single type, and `Path`, which it will have.
+const RESERVED: [&str; 25] = [
     "Query",
     "Mutation",
     "Subscription",
     "Relationship",
+    "RelationshipAggregate",
+    "RelationshipEdge",
+    "RelationshipSort",
+    "RelationshipWhere",
     "RelationshipsConnection",
     "Path",
     "PageInfo",
     "SearchHit",
-    "SearchConnection",
     "SearchLeg",
-    "Leg",
-    "LegKind",
+    "SearchLegName",
+    "SearchType",
+    "SearchWhere",
     "Count",
     "CountConnection",
     "CreateInfo",
     "UpdateInfo",
-    "UpsertInfo",
     "DeleteInfo",
     "SortDirection",
     "Change",
     "ChangeOperation",
-    "ChangeEvent",
+    "ChangeType",
 ];
 
 /// Endings of names that the API makes for scalars, like `StringScalarFilters`.
-const SCALAR_ENDINGS: [&str; 5] =
-    ["ScalarFilters", "ListFilters", "ScalarMutations", "AggregateSelection", "ScalarAggregationFilters"];
+const SCALAR_ENDINGS: [&str; 6] =
+    ["ScalarFilters", "ListFilters", "ScalarMutations", "ListMutations", "Mutations", "AggregateSelection"];
 
 /// Why a type may not have this name, as help; `None` when it may.
 pub(crate) fn reserved_type(name: &str, built_in: &[Definition]) -> Option<String> {
@@ -85,10 +88,8 @@ pub(crate) fn reserved_type(name: &str, built_in: &[Definition]) -> Option<Strin
     if scalar(name).is_some() {
         return Some("it is a scalar; choose another name".to_owned());
     }
-    let of_scalar = SCALAR_ENDINGS
-        .iter()
-        .filter_map(|ending| name.strip_suffix(ending))
-        .any(|start| SCALARS.contains(&start) || ["Connection", ""].contains(&start));
+    let of_scalar =
+        SCALAR_ENDINGS.iter().filter_map(|ending| name.strip_suffix(ending)).any(|start| SCALARS.contains(&start));
     (of_scalar || RESERVED.contains(&name)).then(|| "the API has a type of this name; choose another".to_owned())
 }
 

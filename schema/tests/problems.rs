@@ -54,3 +54,18 @@ fn a_text_that_is_too_large_is_not_read() {
     assert_eq!(found.problems[0].code, Code::Limit);
     assert_eq!((found.problems[0].line, found.problems[0].column), (1, 1));
 }
+
+#[test]
+fn names_that_every_api_has_are_reserved_at_once() {
+    let plain = compile("").expect("the built-in types compile");
+    let names = quipu_schema::api::generated_names(&plain);
+    let general = names.iter().filter(|(name, cause)| cause.is_empty() && !name.contains('.'));
+    let mut seen = 0;
+    for (name, _) in general {
+        // The unknown type shows that the name is refused although something else is wrong too.
+        let found = problems(&format!("type {name} {{ id: ID! x: Unknown }}"));
+        assert!(found.problems.iter().any(|problem| problem.code == Code::ReservedName), "{name}: {found}");
+        seen += 1;
+    }
+    assert!(seen >= 24, "{seen}");
+}
