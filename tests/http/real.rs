@@ -72,6 +72,7 @@ async fn tenants_with_the_same_ids_see_their_own() {
     assert_eq!(ask(&server, &few, query).await["data"], json!({"facility": null}), "rights come from the token");
     let lines = server.metric("quipu_statements_total{store=\"graph\"}").await;
     assert!(lines.is_some_and(|count| count.parse::<u32>().unwrap() >= 3));
+    assert!(server.metric("quipu_loader_keys_count").await.is_some_and(|count| count.parse::<u32>().unwrap() >= 2));
 }
 
 const RENAME: &str =
