@@ -49,6 +49,7 @@ pub struct Metrics {
     seconds: HistogramVec,
     statements: IntCounterVec,
     batch: Histogram,
+    loads: Histogram,
     streams: IntGaugeVec,
     refused: IntCounterVec,
     working: IntGauge,
@@ -71,6 +72,13 @@ impl Metrics {
                 HistogramOpts::new("quipu_batch_operations", "operations in a batch of a client")
                     .buckets(vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0]),
             )?,
+            loads: Histogram::with_opts(
+                HistogramOpts::new(
+                    "quipu_loader_keys",
+                    "keys that a loader read at once, where a query crosses stores",
+                )
+                .buckets(vec![1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1_000.0, 10_000.0]),
+            )?,
             streams: IntGaugeVec::new(Opts::new("quipu_streams", "open streams"), &["transport"])?,
             refused: counter("quipu_refused_total", "what was refused, by code", &["code"])?,
             working: IntGauge::new("quipu_requests_in_progress", "operations that are worked on")?,
@@ -79,6 +87,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;
         metrics.registry.register(Box::new(metrics.statements.clone()))?;
         metrics.registry.register(Box::new(metrics.batch.clone()))?;
+        metrics.registry.register(Box::new(metrics.loads.clone()))?;
         metrics.registry.register(Box::new(metrics.streams.clone()))?;
         metrics.registry.register(Box::new(metrics.refused.clone()))?;
         metrics.registry.register(Box::new(metrics.working.clone()))?;
@@ -153,8 +162,11 @@ impl Traced<'_> {
         self.trace.clone()
     }
 
-    /// Counts the statements since the last time.
+    /// Counts the statements and batches since the last time.
     pub fn count(&mut self) {
+        for keys in self.trace.take_batches() {
+            self.metrics.loads.observe(keys as f64);
+        }
         for (store, seen) in STORES.into_iter().zip(&mut self.seen) {
             let total = self.trace.count(store);
             if total > *seen {
@@ -201,6 +213,7 @@ mod tests {
         let statement = || traced.trace().ran(StoreName::Graph, Duration::ZERO, || unreachable!("nothing is kept"));
         statement();
         statement();
+        traced.trace().batched(7);
         traced.count();
         traced.trace().ran(StoreName::Graph, Duration::ZERO, || unreachable!("nothing is kept"));
         drop(traced);
@@ -216,6 +229,8 @@ mod tests {
             "quipu_requests_total{operation=\"unknown\",outcome=\"refused\"} 1",
             "quipu_request_seconds_bucket{operation=\"query\",le=\"0.005\"} 2",
             "quipu_statements_total{store=\"graph\"} 3",
+            "quipu_loader_keys_bucket{le=\"10\"} 1",
+            "quipu_loader_keys_sum 7",
             "quipu_refused_total{code=\"TOO_EXPENSIVE\"} 1",
             "quipu_streams{transport=\"sse\"} 1",
         ] {

@@ -38,6 +38,7 @@ pub(crate) struct Batch<'r> {
 
 impl BatchFn<Key, Outcome> for Batch<'_> {
     async fn load(&mut self, keys: &[Key]) -> HashMap<Key, Outcome> {
+        self.run.call.trace.batched(keys.len());
         let values: Vec<Value> = keys.iter().cloned().map(Value::from).collect();
         match self.run.read_many(&self.read, &values).await {
             Ok(outcomes) if outcomes.len() == keys.len() => {

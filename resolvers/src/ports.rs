@@ -29,6 +29,7 @@ pub struct Trace {
     graph: AtomicU64,
     rows: AtomicU64,
     vectors: AtomicU64,
+    batches: Mutex<Vec<usize>>,
     kept: Option<Mutex<Vec<Statement>>>,
 }
 
@@ -83,6 +84,16 @@ impl Trace {
             let mut kept = kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             kept.push(Statement { store, text, parameters, rows, took });
         }
+    }
+
+    /// Notes how many keys a loader read at once.
+    pub fn batched(&self, keys: usize) {
+        self.batches.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(keys);
+    }
+
+    /// The sizes of batches since this was asked last.
+    pub fn take_batches(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.batches.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// How many statements a store ran.

@@ -19,6 +19,8 @@ pub(super) struct Refusal {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: Cow<'static, str>,
+    /// Finds the cause in the log, where that is not shown.
+    pub error_id: Option<String>,
     /// Methods to be named in `Allow`.
     pub allow: Option<&'static str>,
 }
@@ -26,7 +28,7 @@ pub(super) struct Refusal {
 impl Refusal {
     /// A refusal by HTTP itself, whose codes the engine does not know.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), allow: None }
+        Self { status, code, message: message.into(), error_id: None, allow: None }
     }
 
     /// A request that is not what the protocol asks for.
@@ -42,8 +44,9 @@ impl Refusal {
 
     /// A fault of ours; the id finds it in the log.
     pub fn internal(request_id: &str) -> Self {
-        let message = format!("something failed inside; it is logged under the id {request_id}");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal.as_str(), message)
+        let message = format!("something went wrong on our side; error id {request_id}");
+        let refusal = Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal.as_str(), message);
+        Self { error_id: Some(request_id.into()), ..refusal }
     }
 
     /// A path that nothing is served at.
@@ -64,7 +67,11 @@ impl Refusal {
 
     /// The one error.
     pub fn error(&self) -> serde_json::Value {
-        json!({"message": self.message, "extensions": {"code": self.code}})
+        let mut extensions = json!({"code": self.code});
+        if let Some(id) = &self.error_id {
+            extensions["errorId"] = id.as_str().into();
+        }
+        json!({"message": self.message, "extensions": extensions})
     }
 
     /// The response in a media type.
@@ -92,13 +99,13 @@ impl IntoResponse for Refusal {
 }
 
 impl From<Fault> for Refusal {
-    /// Shows what a client may know. Internal faults become the code alone: whoever makes one logs it.
+    /// Shows what a client may know. This layer makes no internal faults, and the engine shows and logs its own.
     fn from(fault: Fault) -> Self {
         let code = fault.code();
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         match fault {
             Fault::Client(fault) => Self::new(status, code.as_str(), fault.message),
-            Fault::Internal(_) => Self::new(status, code.as_str(), "something failed inside"),
+            Fault::Internal(_) => Self::new(status, code.as_str(), "something went wrong on our side"),
         }
     }
 }

@@ -1,10 +1,13 @@
-//! The HTTP layer in front of an engine's double: a real server on a random port, real clients.
+//! The HTTP layer: a real server on a random port and real clients, before an engine's double or the engine itself.
 
 mod double;
 mod events;
 mod hostile;
 mod house;
+mod limits;
 mod load;
+mod real;
 mod server;
+mod socket;
 mod status;
 mod websocket;

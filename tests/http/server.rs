@@ -20,13 +20,13 @@ use super::double::{Double, Health, Notes, Wall};
 
 pub const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// A server on a port of its own. It is asked to stop when it is dropped.
+/// A server on a port of its own. It stops when it is dropped.
 pub struct Server {
     pub address: SocketAddr,
     pub config: Config,
     pub notes: Arc<Notes>,
     pub client: Client,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Stop,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
@@ -39,18 +39,26 @@ pub async fn start_config(change: impl FnOnce(&mut Config)) -> Server {
 }
 
 pub async fn start_with(change: impl FnOnce(&mut Config), health: Health) -> Server {
+    let double = Double::default();
+    let notes = double.notes();
+    Server { notes, ..start_gateway(change, health, Arc::new(double)).await }
+}
+
+/// A server before any gateway, without notes.
+pub async fn start_gateway(
+    change: impl FnOnce(&mut Config),
+    health: Health,
+    gateway: Arc<dyn quipu::http::Gateway>,
+) -> Server {
     let mut config = Config::default();
     config.auth.secret = Some(Secret::new(KEY));
     change(&mut config);
-    let double = Double::default();
-    let notes = double.notes();
-    let metrics = Arc::new(Metrics::new().unwrap());
     let parts = Parts {
         config: config.clone(),
-        gateway: Arc::new(double),
+        gateway,
         readiness: Arc::new(health),
         clock: Arc::new(Wall),
-        metrics,
+        metrics: Arc::new(Metrics::new().unwrap()),
     };
     let state = AppState::new(parts).unwrap();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -59,8 +67,12 @@ pub async fn start_with(change: impl FnOnce(&mut Config), health: Health) -> Ser
     let served = tokio::spawn(serve(listener, state, async move {
         let _ = stopped.await;
     }));
-    Server { address, config, notes, client: Client::new(), stop: Some(stop), served }
+    let stop = Stop(Some(stop));
+    Server { address, config, notes: Arc::default(), client: Client::new(), stop, served }
 }
+
+/// Asks the server to stop; dropping it does, too, for that ends the wait for it.
+struct Stop(Option<oneshot::Sender<()>>);
 
 impl Server {
     pub fn url(&self, path: &str) -> String {
@@ -68,7 +80,7 @@ impl Server {
     }
 
     pub fn stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
+        if let Some(stop) = self.stop.0.take() {
             let _ = stop.send(());
         }
     }
@@ -79,9 +91,15 @@ impl Server {
     }
 
     pub fn token_for(&self, tenant: &str, ttl: Duration) -> String {
+        self.token_with(tenant, &["reader"], json!({}), ttl)
+    }
+
+    /// A token with roles and further claims.
+    pub fn token_with(&self, tenant: &str, roles: &[&str], claims: Value, ttl: Duration) -> String {
         let tenant = TenantId::parse(tenant).unwrap();
-        let wish = Wish { tenant, subject: None, roles: vec!["reader".into()], claims: Map::new(), ttl };
-        mint(&self.config, wish, Wall.now_ms()).unwrap()
+        let claims = claims.as_object().cloned().unwrap_or_else(Map::new);
+        let roles = roles.iter().map(ToString::to_string).collect();
+        mint(&self.config, Wish { tenant, subject: Some("ann".into()), roles, claims, ttl }, Wall.now_ms()).unwrap()
     }
 
     /// A POST to `/graphql` as tenant `library`, without a body.

@@ -6,5 +6,5 @@ mod filters;
 mod language;
 mod live;
 mod reading;
-mod world;
+pub mod world;
 mod writing;

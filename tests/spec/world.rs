@@ -71,6 +71,16 @@ impl World {
 
     /// An empty world whose ontology is replaced; the earlier one is still there for `data_before`.
     pub async fn of_two(before: &str, now: &str) -> Self {
+        Self::made(before, now, true).await
+    }
+
+    /// An empty world that tells nothing of its API.
+    pub async fn in_production() -> Self {
+        let sdl = include_str!("farm.graphql");
+        Self::made(sdl, sdl, false).await
+    }
+
+    async fn made(before: &str, now: &str, introspection: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Embedded::open(&directory.path().join("quipu.db"), Options::default()).await.unwrap();
         let ports = Ports {
@@ -82,7 +92,7 @@ impl World {
             clock: Arc::new(SystemClock),
         };
         let cursor_secret = b"a secret of the tests, 32 bytes!".to_vec();
-        let settings = Settings { limits: Default::default(), introspection: true, cursor_secret };
+        let settings = Settings { limits: Default::default(), introspection, cursor_secret };
         let engine = Engine::new(ports.clone(), settings);
         let before = published(&engine, &ports, before).await;
         let bound = published(&engine, &ports, now).await;
@@ -100,7 +110,12 @@ impl World {
     }
 
     fn bound(&self, principal: &Principal) -> &Arc<Bound> {
-        self.bound.iter().find(|bound| bound.served().tenant == principal.tenant).unwrap()
+        self.served(&principal.tenant).unwrap()
+    }
+
+    /// What a tenant is served by.
+    pub fn served(&self, tenant: &TenantId) -> Option<&Arc<Bound>> {
+        self.bound.iter().find(|bound| bound.served().tenant == *tenant)
     }
 
     /// Data and errors of a request.
