@@ -43,7 +43,23 @@ pub(crate) struct Writer<'a> {
     loaded: &'a Loaded,
     errors: Vec<FieldError>,
     most_errors: usize,
-    path: Vec<Step>,
+    path: Vec<At<'a>>,
+}
+
+/// Where the writer is: a step of the path that an error here would have. Borrowed, for most fields have no error.
+#[derive(Clone, Copy)]
+enum At<'a> {
+    Key(&'a Arc<str>),
+    Index(usize),
+}
+
+impl At<'_> {
+    fn step(self) -> Step {
+        match self {
+            Self::Key(key) => Step::Key(key.clone()),
+            Self::Index(index) => Step::Index(index),
+        }
+    }
 }
 
 /// What a field is written from.
@@ -87,7 +103,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the object of the root fields, each from its own outcome. Null when a required field is null.
-    pub fn root(&mut self, fields: &[(Out, Result<Value, Fault>)]) {
+    pub fn root(&mut self, fields: &'a [(Out, Result<Value, Fault>)]) {
         self.out.push(b'{');
         for (at, (field, outcome)) in fields.iter().enumerate() {
             if at > 0 {
@@ -102,11 +118,11 @@ impl<'a> Writer<'a> {
         self.out.push(b'}');
     }
 
-    fn root_field(&mut self, field: &Out, outcome: &Result<Value, Fault>) -> Result<(), Nulled> {
+    fn root_field(&mut self, field: &'a Out, outcome: &Result<Value, Fault>) -> Result<(), Nulled> {
         self.key(&field.key);
         match (outcome, &field.what) {
             (Err(fault), _) => {
-                self.path.push(Step::Key(field.key.clone()));
+                self.path.push(At::Key(&field.key));
                 self.error(fault.clone(), field.at);
                 self.path.pop();
                 self.null(field.required)
@@ -134,7 +150,7 @@ impl<'a> Writer<'a> {
 
     fn error(&mut self, fault: Fault, at: (usize, usize)) {
         if self.errors.len() < self.most_errors {
-            self.errors.push(FieldError { fault, at, path: self.path.clone() });
+            self.errors.push(FieldError { fault, at, path: self.path.iter().map(|at| at.step()).collect() });
         }
     }
 
@@ -146,7 +162,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn object(&mut self, shape: &Shape, context: Context<'_>) -> Result<(), Nulled> {
+    fn object(&mut self, shape: &'a Shape, context: Context<'_>) -> Result<(), Nulled> {
         self.out.push(b'{');
         for (at, field) in shape.fields.iter().enumerate() {
             if at > 0 {
@@ -160,9 +176,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a field's value; a null inside that may not be there makes the field null, or passes on to the enclosing object.
-    fn value(&mut self, field: &Out, context: Context<'_>) -> Result<(), Nulled> {
+    fn value(&mut self, field: &'a Out, context: Context<'_>) -> Result<(), Nulled> {
         let start = self.out.len();
-        self.path.push(Step::Key(field.key.clone()));
+        self.path.push(At::Key(&field.key));
         let written = self.content(field, context);
         let result = match written {
             Ok(true) => Ok(()),
@@ -181,7 +197,7 @@ impl<'a> Writer<'a> {
     }
 
     /// `Ok(false)` when there is no value and nothing was written.
-    fn content(&mut self, field: &Out, context: Context<'_>) -> Result<bool, Nulled> {
+    fn content(&mut self, field: &'a Out, context: Context<'_>) -> Result<bool, Nulled> {
         match &field.what {
             What::Typename(name) => {
                 self.out.push(b'"');
@@ -250,13 +266,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn rows(&mut self, rows: &[Value], shape: &RecordShape, at: (usize, usize)) -> Result<(), Nulled> {
+    fn rows(&mut self, rows: &[Value], shape: &'a RecordShape, at: (usize, usize)) -> Result<(), Nulled> {
         self.out.push(b'[');
         for (index, row) in rows.iter().enumerate() {
             if index > 0 {
                 self.out.push(b',');
             }
-            self.path.push(Step::Index(index));
+            self.path.push(At::Index(index));
             let written = self.record(row, shape, at);
             self.path.pop();
             written?;
@@ -265,14 +281,14 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn record(&mut self, row: &Value, shape: &RecordShape, at: (usize, usize)) -> Result<(), Nulled> {
+    fn record(&mut self, row: &Value, shape: &'a RecordShape, at: (usize, usize)) -> Result<(), Nulled> {
         match row {
             Value::List(row) => self.fields_of(row, shape, at),
             _ => Err(Nulled),
         }
     }
 
-    fn fields_of(&mut self, row: &[Value], shape: &RecordShape, at: (usize, usize)) -> Result<(), Nulled> {
+    fn fields_of(&mut self, row: &[Value], shape: &'a RecordShape, at: (usize, usize)) -> Result<(), Nulled> {
         let target = match (shape.targets.len(), row.first()) {
             (1, _) => 0,
             (_, Some(Value::Int(target))) => usize::try_from(*target).unwrap_or(usize::MAX),
@@ -290,7 +306,7 @@ impl<'a> Writer<'a> {
         self.object(fields, Context { row, page: None })
     }
 
-    fn connection(&mut self, outcome: &Value, listing: &Listing, shape: &Shape) -> Result<(), Nulled> {
+    fn connection(&mut self, outcome: &Value, listing: &'a Listing, shape: &'a Shape) -> Result<(), Nulled> {
         let composite = listing.composite;
         let (rows, total, figures) = parts(outcome, composite);
         let more = rows.len() > listing.page;
@@ -300,7 +316,7 @@ impl<'a> Writer<'a> {
         self.object(shape, Context { row: &NO_ROWS, page: Some(&page) })
     }
 
-    fn edges(&mut self, shape: &Shape, context: Context<'_>) -> Result<bool, Nulled> {
+    fn edges(&mut self, shape: &'a Shape, context: Context<'_>) -> Result<bool, Nulled> {
         let Some(page) = context.page else { return Ok(false) };
         self.out.push(b'[');
         for index in 0..page.rows.len() {
@@ -308,7 +324,7 @@ impl<'a> Writer<'a> {
                 self.out.push(b',');
             }
             let Value::List(row) = page.row(index) else { return Err(Nulled) };
-            self.path.push(Step::Index(index));
+            self.path.push(At::Index(index));
             let written = self.object(shape, Context { row, page: Some(page) });
             self.path.pop();
             written?;

@@ -94,10 +94,14 @@ impl<'a> Planner<'a> {
     ) -> Result<(Plan, What), Fault> {
         let list = format!("{} {sort:?}", scope.name);
         let cursors = Cursors::new(self.secret, self.tenant(), &list);
-        let (window, page) = window::of_connection(args, pages, &cursors, sort.len())?;
+        let (mut window, page) = window::of_connection(args, pages, &cursors, sort.len())?;
         let fields = asked.below.first().map_or(&[][..], |below| below.fields.as_slice());
         let mut parts = Parts::default();
         parts.connection(fields);
+        if !parts.more {
+            // The row beyond the page comes with all that is nested in it, so it is read only for those who ask whether it is there.
+            window.limit = Some(page);
+        }
         let mut common: Vec<Pick> = Vec::new();
         if parts.cursors {
             common.extend(sort.iter().map(|sort| Pick::Field(sort.field.clone())));
@@ -134,6 +138,8 @@ struct Parts<'a, 'b> {
     rows: bool,
     total: bool,
     cursors: bool,
+    /// Whether there are rows beyond the page.
+    more: bool,
     /// One group per selection of `node`, in the order of the document.
     nodes: Vec<&'b [Below<'a>]>,
     edge_properties: Vec<&'b str>,
@@ -150,7 +156,9 @@ impl<'a: 'b, 'b> Parts<'a, 'b> {
                 Some(Part::PageInfo) => {
                     self.rows = true;
                     let cursor = |a: &Asked<'_>| matches!(part(a), Some(Part::StartCursor | Part::EndCursor));
+                    let more = |a: &Asked<'_>| matches!(part(a), Some(Part::HasNextPage | Part::HasPreviousPage));
                     self.cursors |= below(asked).iter().any(cursor);
+                    self.more |= below(asked).iter().any(more);
                 }
                 Some(Part::TotalCount) => self.total = true,
                 Some(Part::Aggregate) => {

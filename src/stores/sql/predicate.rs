@@ -97,8 +97,8 @@ impl Writer<'_> {
             return self.ordered(field, " = ", value, record);
         };
         let edge = matches!(field, Field::EdgeProperty(_));
-        let alias = if edge { record.edge_name() } else { record.name() };
-        sql!(self, "(({alias}.props -> {}) = json(", path(&stored.name));
+        let props = if edge { record.edge_column("props") } else { format!("{}.props", record.name()) };
+        sql!(self, "(({props} -> {}) = json(", path(&stored.name));
         self.value(value);
         self.put("))");
     }
@@ -133,12 +133,9 @@ impl Writer<'_> {
     fn includes(&mut self, field: &Field, value: &Value, record: &Record) {
         let (Field::Property(stored) | Field::EdgeProperty(stored)) = field else { return self.put("NULL") };
         let edge = matches!(field, Field::EdgeProperty(_));
-        let alias = if edge { record.edge_name() } else { record.name() };
+        let props = if edge { record.edge_column("props") } else { format!("{}.props", record.name()) };
         let path = path(&stored.name);
-        sql!(
-            self,
-            "iif(({alias}.props -> {path}) IS NULL, NULL, EXISTS (SELECT 1 FROM json_each({alias}.props, {path})"
-        );
+        sql!(self, "iif(({props} -> {path}) IS NULL, NULL, EXISTS (SELECT 1 FROM json_each({props}, {path})");
         self.put(" AS item WHERE item.value = ");
         self.value(value);
         self.put("))");

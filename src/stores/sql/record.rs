@@ -15,6 +15,8 @@ pub(in crate::stores) struct Record {
     pub alias: u32,
     /// Number of the alias of the relationship that led to it.
     pub edge: Option<u32>,
+    /// Whether the alias is a sub-select's, which has the columns of the relationship as well.
+    pub carried: bool,
 }
 
 /// What encloses a read.
@@ -43,11 +45,12 @@ impl Record {
         format!("{}{}", Self::letter(self.place), self.alias)
     }
 
-    /// Alias of the relationship whose properties `EdgeProperty` speaks of.
-    pub fn edge_name(&self) -> String {
-        match (self.edge, self.place) {
-            (Some(edge), _) => format!("e{edge}"),
-            (None, _) => self.name(),
+    /// A column of the relationship that `EdgeProperty` speaks of.
+    pub fn edge_column(&self, column: &str) -> String {
+        match self.edge {
+            _ if self.carried => format!("{}.edge_{column}", self.name()),
+            Some(edge) => format!("e{edge}.{column}"),
+            None => format!("{}.{column}", self.name()),
         }
     }
 }
@@ -81,7 +84,7 @@ pub(super) fn nullable(field: &Field) -> bool {
 impl Writer<'_> {
     /// A new record in scope.
     pub(in crate::stores) fn record(&mut self, place: Place) -> Record {
-        Record { place, alias: self.alias(), edge: None }
+        Record { place, alias: self.alias(), edge: None, carried: false }
     }
 
     /// Writes ` FROM ... WHERE ...` for the records of some types that are reached in some way.
@@ -170,8 +173,8 @@ impl Writer<'_> {
             Field::Id => sql!(self, "{}.id", record.name()),
             Field::Type => sql!(self, "(SELECT name FROM kind WHERE key = {}.kind)", record.name()),
             Field::Property(stored) => sql!(self, "({}.props ->> {})", record.name(), path(&stored.name)),
-            Field::EdgeKey => sql!(self, "{}.key", record.edge_name()),
-            Field::EdgeProperty(stored) => sql!(self, "({}.props ->> {})", record.edge_name(), path(&stored.name)),
+            Field::EdgeKey => self.put(&record.edge_column("key")),
+            Field::EdgeProperty(stored) => sql!(self, "({} ->> {})", record.edge_column("props"), path(&stored.name)),
             Field::AllProperties => sql!(self, "json({}.props)", record.name()),
         }
     }
@@ -180,17 +183,17 @@ impl Writer<'_> {
     pub(super) fn picked(&mut self, field: &Field, record: &Record, of: &str) {
         match field {
             Field::Type if record.place != Place::Relationships => sql!(self, "'{}'", of.replace('\'', "''")),
-            Field::Property(stored) => self.typed(&record.name(), stored),
-            Field::EdgeProperty(stored) => self.typed(&record.edge_name(), stored),
+            Field::Property(stored) => self.typed(&format!("{}.props", record.name()), stored),
+            Field::EdgeProperty(stored) => self.typed(&record.edge_column("props"), stored),
             Field::AllProperties => sql!(self, "json(coalesce({}.props, '{{}}'))", record.name()),
             Field::Id | Field::Type | Field::EdgeKey => self.compared(field, record),
         }
     }
 
-    fn typed(&mut self, alias: &str, stored: &Stored) {
+    fn typed(&mut self, props: &str, stored: &Stored) {
         let as_json = stored.list || matches!(stored.scalar, Scalar::Boolean | Scalar::Json | Scalar::Float);
         let arrow = if as_json { "->" } else { "->>" };
-        sql!(self, "{alias}.props {arrow} {}", path(&stored.name));
+        sql!(self, "{props} {arrow} {}", path(&stored.name));
     }
 
     /// Writes the id of a relationship record: type, start, end and key, separated by colons.

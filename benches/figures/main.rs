@@ -1,0 +1,69 @@
+//! The figures of BENCHMARKS.md that need files, servers and load. Each is measured against the same thing written by hand, in the same
+//! run, where there is such a thing. `cargo bench --bench figures -- NAME...` measures only the named ones.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+mod compile;
+mod data;
+mod hops;
+mod import;
+mod load;
+mod nested;
+mod process;
+mod report;
+mod servers;
+mod similar;
+mod world;
+
+const NAMES: [&str; 5] = ["nested", "hops", "similar", "import", "compile"];
+const HELP: &str = "figures: nested hops similar import compile; without one, all of them
+  --ten-million    walk over 10 million relationships instead of 1 million; makes a file of 1.5 GB once, in some minutes
+  --quick          shorter turns";
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let role = arguments.first().map(String::as_str);
+    let file = arguments.get(1).map(Path::new);
+    match (role, file) {
+        (Some("serve-ours"), Some(file)) => return servers::ours(data::chain(file).await).await,
+        (Some("serve-by-hand"), Some(file)) => return servers::by_hand(file).await,
+        (Some("compile-once"), Some(relationships)) => {
+            let relationships = relationships.to_str().and_then(|text| text.parse().ok()).expect("a number");
+            let world = world::World::open(&world::directory().join("empty.db"), "type Thing @node { id: ID! }").await;
+            return compile::measure(world, relationships).await;
+        }
+        _ => {}
+    }
+    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
+    if flag("--help") {
+        return println!("{HELP}");
+    }
+    let named: Vec<&str> = arguments.iter().map(String::as_str).filter(|name| NAMES.contains(name)).collect();
+    let wanted = |name: &str| named.is_empty() || named.contains(&name);
+    let directory = world::directory();
+    std::fs::create_dir_all(&directory).expect("the folder for the files can be made");
+    let (turns, span) = if flag("--quick") { (3, Duration::from_secs(1)) } else { (7, Duration::from_secs(3)) };
+    if wanted("nested") {
+        nested::measure(&directory.join("chain.db"), turns, span).await;
+    }
+    if wanted("hops") {
+        let relationships = if flag("--ten-million") { 10_000_000 } else { 1_000_000 };
+        hops::measure(&directory.join(format!("people-{relationships}.db")), relationships, 2_000).await;
+    }
+    if wanted("similar") {
+        similar::measure(&directory.join("passages.db"), 100_000, 200).await;
+    }
+    if wanted("import") {
+        import::measure(&directory, 200_000, 2_000, if flag("--quick") { 1 } else { 3 }).await;
+    }
+    if wanted("compile") {
+        for relationships in ["0", "2", "5"] {
+            let program = std::env::current_exe().expect("this program has a path");
+            let status = Command::new(program).args(["compile-once", relationships]).status();
+            assert!(status.is_ok_and(|status| status.success()), "compiling failed");
+        }
+    }
+}
