@@ -68,6 +68,7 @@ impl Config {
     /// folder if there is one, then the defaults alone.
     ///
     /// Relative paths in the file, and default paths, are relative to the file's folder; those in the environment to the current one.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         let named = path.map(Path::to_path_buf).or_else(|| env::var_os(FILE_VARIABLE).map(PathBuf::from));
         let path = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));

@@ -12,12 +12,36 @@ use quipu_schema::api::{Api, EnumDef, FieldDef, InputDef, InputField, ObjectDef,
 
 use crate::Settings;
 use crate::fault::Fault;
+use crate::ports::Served;
 
-/// Builds the GraphQL schema of an API.
-///
-/// # Errors
-/// Internal, when the API contradicts itself; an API derived from a compiled ontology does not.
-pub fn schema(api: &Api, settings: &Settings) -> Result<Schema, Fault> {
+/// A tenant's published ontology, bound to GraphQL.
+pub struct Bound {
+    pub(crate) served: Served,
+    pub(crate) schema: Schema,
+}
+
+impl Bound {
+    /// Binds what is published.
+    ///
+    /// # Errors
+    /// Internal, when the API contradicts itself; an API derived from a compiled ontology does not.
+    pub(crate) fn new(served: Served, settings: &Settings) -> Result<Self, Fault> {
+        let schema = schema(&served.api, settings)?;
+        Ok(Self { served, schema })
+    }
+
+    /// What is served.
+    pub fn served(&self) -> &Served {
+        &self.served
+    }
+
+    /// The API as SDL, as introspection tells it.
+    pub fn sdl(&self) -> String {
+        self.schema.sdl()
+    }
+}
+
+fn schema(api: &Api, settings: &Settings) -> Result<Schema, Fault> {
     let mut builder = Schema::build("Query", Some("Mutation"), Some("Subscription")).extension(ValidateOnly);
     if !settings.introspection {
         builder = builder.disable_introspection().disable_suggestions();

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use async_graphql::dynamic::Schema;
 use futures_util::future::join_all;
 
 use crate::answer::{Loaded, Writer};
+use crate::bind::Bound;
 use crate::document::{Document, Documents, Refusal};
 use crate::fault::{Code, Fault};
 use crate::fields::{Job, Planner};
@@ -14,7 +14,7 @@ use crate::plan::{self, Asked, Sort};
 use crate::ports::{Call, Served};
 use crate::shape::{Out, What};
 use crate::value::Value;
-use crate::{Answer, Ask, Ports, Settings, bind, cost};
+use crate::{Answer, Ask, Ports, Settings, cost};
 
 mod apply;
 mod checks;
@@ -36,24 +36,6 @@ pub struct Engine {
     pub(crate) settings: Settings,
     documents: Documents,
     appliers: Arc<Appliers>,
-}
-
-/// A tenant's published ontology, bound to GraphQL.
-pub struct Bound {
-    served: Served,
-    schema: Schema,
-}
-
-impl Bound {
-    /// What is served.
-    pub fn served(&self) -> &Served {
-        &self.served
-    }
-
-    /// The API as SDL, as introspection tells it.
-    pub fn sdl(&self) -> String {
-        self.schema.sdl()
-    }
 }
 
 /// A field at the root with what was planned for it.
@@ -84,8 +66,7 @@ impl Engine {
     /// # Errors
     /// Internal, when the API contradicts itself.
     pub fn bind(&self, served: Served) -> Result<Arc<Bound>, Fault> {
-        let schema = bind::schema(&served.api, &self.settings)?;
-        Ok(Arc::new(Bound { served, schema }))
+        Ok(Arc::new(Bound::new(served, &self.settings)?))
     }
 
     /// A response with only an error.

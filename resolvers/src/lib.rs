@@ -29,7 +29,8 @@ mod shape;
 pub mod value;
 pub mod ways;
 
-pub use engine::{Bound, Engine};
+pub use bind::Bound;
+pub use engine::Engine;
 use fault::Code;
 use guard::Principal;
 use ports::{Bus, Clock, Embedder, Graph, Metadata, Trace, Vectors};

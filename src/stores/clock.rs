@@ -7,6 +7,7 @@ use quipu_resolvers::ports::Clock;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the time of day is read")]
     fn now_ms(&self) -> i64 {
         jiff::Timestamp::now().as_millisecond()
     }
@@ -17,6 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "what the clock is compared with")]
     fn counts_from_1970_in_milliseconds() {
         let before =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();

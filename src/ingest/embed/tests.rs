@@ -21,6 +21,7 @@ fn model_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/all-MiniLM-L6-v2")
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests may ask where the library is")]
 fn dylib() -> PathBuf {
     let path = std::env::var_os("ORT_DYLIB_PATH");
     path.map(PathBuf::from).filter(|path| path.is_file()).expect(
