@@ -1,6 +1,7 @@
 //! What whoever runs the gateway sees of it: the log and the metrics.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,10 @@ use crate::config::{ConfigError, LogFormat, Logs};
 pub fn start_log(logs: &Logs) -> Result<(), ConfigError> {
     let filter = EnvFilter::builder().parse(&logs.level);
     let filter = filter.map_err(|error| ConfigError::one(format!("`logs.level`: {error}")))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match logs.format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
