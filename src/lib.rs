@@ -3,7 +3,9 @@
 //! The pure ontology compiler is the crate `quipu-schema`; planning, guarding, batching and answering are `quipu-resolvers`. This
 //! crate holds what surrounds them: configuration, tenants, HTTP, authentication, ingestion and the stores.
 
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod http;
@@ -11,3 +13,4 @@ pub mod ingest;
 pub mod json;
 pub mod ops;
 pub mod stores;
+pub mod tenants;

@@ -1,6 +1,10 @@
 //! Documents and batches on their way to a `Change`: reading, chunking, embedding.
 
+pub mod batch;
 pub mod chunk;
+pub mod documents;
 pub mod embed;
+pub mod import;
 pub mod records;
 pub mod relay;
+pub mod source;

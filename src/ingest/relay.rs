@@ -1,6 +1,8 @@
 //! The relay follows each tenant's log and keeps the vectors in step: texts of `@embed` properties are embedded, vectors of deleted
 //! records removed, and the position noted together with them. Whoever dies half-way is followed by one who starts at that position.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -24,6 +26,33 @@ pub struct Relay {
     pub vectors: Arc<dyn Vectors>,
     /// Who makes them.
     pub embedder: Arc<dyn Embedder>,
+    /// Whose turn it is among processes.
+    pub turn: Turn,
+}
+
+/// Lets one process at a time embed for a store: a server and an import beside it would do the same work twice. Work that is done
+/// twice all the same does no harm.
+#[derive(Debug, Clone, Default)]
+pub struct Turn(Option<PathBuf>);
+
+impl Turn {
+    /// For a store in a file: a lock beside it.
+    pub fn beside(store: &Path) -> Self {
+        let mut name = store.as_os_str().to_owned();
+        name.push("-embedding");
+        Self(Some(name.into()))
+    }
+
+    /// Takes the turn until the file is dropped; `None` when it is another's. Where files cannot be locked, everybody has the turn.
+    fn take(&self) -> Option<Option<File>> {
+        let Some(path) = &self.0 else { return Some(None) };
+        let Ok(file) = File::options().create(true).append(true).open(path) else { return Some(None) };
+        match file.try_lock() {
+            Ok(()) => Some(Some(file)),
+            Err(std::fs::TryLockError::WouldBlock) => None,
+            Err(std::fs::TryLockError::Error(_)) => Some(None),
+        }
+    }
 }
 
 /// How a step of the relay told of its work.
@@ -33,6 +62,8 @@ pub enum Step {
     InStep,
     /// There may be more to do; so many texts were embedded.
     Embedded(usize),
+    /// Another process is at it.
+    Elsewhere,
 }
 
 impl Relay {
@@ -41,6 +72,11 @@ impl Relay {
     /// # Errors
     /// `EMBEDDING_UNAVAILABLE` when there are texts and no model, or a store's.
     pub async fn step(&self, tenant: &TenantId, embedded: &mut (dyn FnMut(usize) + Send)) -> Result<Step, Fault> {
+        if self.vectors.position(tenant).await? >= self.metadata.head(tenant).await? {
+            return Ok(Step::InStep);
+        }
+        let Some(_turn) = self.turn.take() else { return Ok(Step::Elsewhere) };
+        // Asked again: whoever had the turn before has moved it.
         let position = self.vectors.position(tenant).await?;
         let entries = self.metadata.log(tenant, position, ENTRIES).await?;
         let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(Step::InStep) };

@@ -138,7 +138,7 @@ impl World {
 }
 
 fn relay(world: &Arc<World>) -> Relay {
-    Relay { metadata: world.clone(), vectors: world.clone(), embedder: world.clone() }
+    Relay { metadata: world.clone(), vectors: world.clone(), embedder: world.clone(), turn: Turn::default() }
 }
 
 async fn follow(relay: &Relay) -> Result<usize, Fault> {
@@ -189,4 +189,18 @@ async fn entries_without_texts_need_no_model() {
     world.write(vec![delete("a"), put("b", Json::Null)]);
     follow(&relay(&world)).await.expect("nothing to embed");
     assert_eq!(*world.position.lock().expect("not poisoned"), 1);
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_has_the_turn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let world = Arc::new(World::default());
+    world.write(vec![put("a", json!("one"))]);
+    let turn = Turn::beside(&folder.path().join("quipu.db"));
+    let relay = Relay { turn: turn.clone(), ..relay(&world) };
+    let tenant = TenantId::parse("t").expect("a name");
+    let other = turn.take().expect("nobody has it");
+    assert_eq!(relay.step(&tenant, &mut |_| {}).await.expect("no fault"), Step::Elsewhere);
+    drop(other);
+    assert_eq!(relay.step(&tenant, &mut |_| {}).await.expect("no fault"), Step::Embedded(1));
 }

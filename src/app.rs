@@ -1,0 +1,208 @@
+//! The process put together: stores, engine, tenants, the relay and the server.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use quipu_resolvers::fault::Fault;
+use quipu_resolvers::guard::TenantId;
+use quipu_resolvers::{Engine, Ports, Settings};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::config::{Config, ConfigError, StoreUrl};
+use crate::http::{self, AppState, Parts, Probe, Readiness};
+use crate::ingest::chunk::{self, TokenCount, Words};
+use crate::ingest::documents::Splitter;
+use crate::ingest::embed::{EmbedderStatus, LazyEmbedder};
+use crate::ingest::relay::{Relay, Turn};
+use crate::ops::Metrics;
+use crate::stores::bus::LocalBus;
+use crate::stores::clock::SystemClock;
+use crate::stores::sqlite::{Embedded, OpenError, Options};
+use crate::tenants::Tenants;
+
+mod follow;
+
+/// Tokens that neighbouring passages of a document share, so that what is said across a border is found.
+const OVERLAP: usize = 32;
+/// Tokens of a passage where no model says how many it takes.
+const MOST_TOKENS: usize = 256;
+
+/// Why the process does not come up, or went down.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store's file cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A store failed.
+    #[error("{0}")]
+    Store(#[from] Fault),
+    /// The server failed.
+    #[error("serving failed: {0}")]
+    Serve(#[from] std::io::Error),
+    /// The counters could not be made.
+    #[error("the metrics cannot be set up: {0}")]
+    Metrics(String),
+}
+
+/// Everything but the server: what commands work on. Cheap until the model is asked for.
+pub struct App {
+    /// The configuration.
+    pub config: Config,
+    /// The adapters.
+    pub ports: Ports,
+    /// The engine over them.
+    pub engine: Arc<Engine>,
+    /// The tenants; empty until refreshed.
+    pub tenants: Arc<Tenants>,
+    /// The model, with more to ask than its port has.
+    pub embedder: LazyEmbedder,
+    /// Keeps vectors in step with the log.
+    pub relay: Relay,
+    store: Arc<Embedded>,
+}
+
+impl App {
+    /// Opens the stores, making and migrating what needs it. Asks for no key, so that it serves every command.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub async fn open(config: Config) -> Result<Self, AppError> {
+        let settings = Settings {
+            limits: config.limits.engine(),
+            introspection: !config.is_production(),
+            // Whoever has no key to sign with makes no cursors that another process could open.
+            cursor_secret: config.cursor_key().unwrap_or_else(|_| rand::random::<[u8; 32]>().to_vec()),
+        };
+        let store = open_store(&config).await?;
+        let embedding = &config.embedding;
+        let threads = embedding.threads.map_or_else(cores, usize::from);
+        let embedder = LazyEmbedder::new(&embedding.model, embedding.dylib.clone(), threads);
+        let ports = Ports {
+            graph: Arc::new(store.graph()),
+            metadata: Arc::new(store.metadata()),
+            vectors: Arc::new(store.vectors()),
+            embedder: Arc::new(embedder.clone()),
+            bus: Arc::new(LocalBus::default()),
+            clock: Arc::new(SystemClock),
+        };
+        let engine = Engine::new(ports.clone(), settings);
+        let tenants = Tenants::new(engine.clone(), ports.metadata.clone());
+        let relay = Relay {
+            metadata: ports.metadata.clone(),
+            vectors: ports.vectors.clone(),
+            embedder: ports.embedder.clone(),
+            turn: Turn::beside(&config.store.path),
+        };
+        Ok(Self { config, ports, engine, tenants, embedder, relay, store })
+    }
+
+    /// Serves until `shutdown` is done, then lets requests finish for as long as `server.drain` says, and closes the stores.
+    ///
+    /// # Errors
+    /// When there is no key for tokens, the store fails at the start, or the listener does.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
+        self.tenants.refresh().await?;
+        for tenant in self.tenants.names() {
+            self.engine.catch_up(&tenant).await?;
+        }
+        let metrics = Metrics::new().map_err(|error| AppError::Metrics(error.to_string()))?;
+        let state = AppState::new(Parts {
+            config: self.config.clone(),
+            gateway: self.tenants.clone(),
+            readiness: Arc::new(Probes { ports: self.ports.clone(), embedder: self.embedder.clone() }),
+            clock: self.ports.clock.clone(),
+            metrics: Arc::new(metrics),
+        })?;
+        let mut background = self.background();
+        let served = http::serve(listener, state, shutdown).await;
+        // Whatever is cut off here is a transaction that did not happen; its position says where to go on.
+        background.shutdown().await;
+        self.store.close().await;
+        served.map_err(AppError::Serve)
+    }
+
+    /// What goes on beside the requests: newly published ontologies, what other processes wrote, and vectors.
+    fn background(&self) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let tenants = self.tenants.clone();
+        tasks.spawn(async move { tenants.follow().await });
+        tasks.spawn(follow::logs(self.engine.clone(), self.tenants.clone()));
+        tasks.spawn(follow::vectors(self.relay.clone(), self.tenants.clone(), self.ports.bus.clone()));
+        tasks
+    }
+
+    /// Splits documents so that each passage fits the model; without a model's folder, by words. Made for the first document.
+    pub fn splitter(&self) -> Arc<Splitter> {
+        let (embedder, runtime) = (self.embedder.clone(), tokio::runtime::Handle::current());
+        let sizer = OnceLock::new();
+        Arc::new(move |text| {
+            let (sizer, most) = sizer.get_or_init(|| sizer_of(&embedder, &runtime));
+            chunk::split(text, sizer.as_ref(), *most, OVERLAP)
+        })
+    }
+
+    /// Closes the stores.
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+}
+
+/// Counts tokens like the model, and how many a passage may have. Called off the async threads.
+fn sizer_of(embedder: &LazyEmbedder, runtime: &tokio::runtime::Handle) -> (Arc<dyn TokenCount>, usize) {
+    let tokenizer =
+        embedder.config().and_then(|config| Ok((runtime.block_on(embedder.tokenizer())?, config.max_tokens)));
+    match tokenizer {
+        Ok((tokenizer, most)) => (tokenizer, most),
+        Err(error) => {
+            tracing::warn!(%error, "documents are split by words: there is no model to count tokens with");
+            (Arc::new(Words), MOST_TOKENS)
+        }
+    }
+}
+
+/// Opens the store that the configuration names. One arm per technology.
+async fn open_store(config: &Config) -> Result<Arc<Embedded>, OpenError> {
+    match (&config.graph.url, &config.metadata.url, &config.vectors.url) {
+        (StoreUrl::Embedded, StoreUrl::Embedded, StoreUrl::Embedded) => {
+            Embedded::open(&config.store.path, Options::default()).await
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Asks the parts how they are.
+struct Probes {
+    ports: Ports,
+    embedder: LazyEmbedder,
+}
+
+#[async_trait]
+impl Readiness for Probes {
+    async fn probe(&self) -> Vec<Probe> {
+        let Ports { graph, metadata, vectors, .. } = &self.ports;
+        // Any tenant's position will do; one that is not there has position 0.
+        let Some(tenant) = TenantId::parse("readiness") else { return Vec::new() };
+        let (graph, metadata, vectors, embedder) = tokio::join!(
+            graph.position(&tenant),
+            metadata.published(),
+            vectors.position(&tenant),
+            self.embedder.status()
+        );
+        let essential = |part, up| Probe { part, up, essential: true };
+        let embedding = !matches!(embedder, EmbedderStatus::Unavailable(_));
+        vec![
+            essential("graph", graph.is_ok()),
+            essential("metadata", metadata.is_ok()),
+            essential("vectors", vectors.is_ok()),
+            Probe { part: "embedding", up: embedding, essential: false },
+        ]
+    }
+}

@@ -1,0 +1,80 @@
+//! What a server does beside answering: it follows the logs of its tenants, also where another process wrote them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::select_all;
+use quipu_resolvers::Engine;
+use quipu_resolvers::fault::Code;
+use quipu_resolvers::ports::Bus;
+
+use crate::ingest::relay::{Relay, Step};
+use crate::tenants::Tenants;
+
+/// How often it is looked whether another process wrote.
+const POLL: Duration = Duration::from_millis(400);
+/// How long to wait after a first failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest wait after failures, and the wait for a model that is not there.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Applies to the graph what other processes have written into the logs, and announces it to subscriptions and to the relay.
+pub async fn logs(engine: Arc<Engine>, tenants: Arc<Tenants>) {
+    let mut failing = false;
+    loop {
+        tokio::time::sleep(POLL).await;
+        let mut failed = None;
+        for tenant in tenants.names() {
+            if let Err(fault) = engine.catch_up(&tenant).await {
+                failed = Some((tenant, fault));
+            }
+        }
+        if let Some((tenant, fault)) = failed.as_ref().filter(|_| !failing) {
+            tracing::warn!(%tenant, %fault, "cannot follow the log; it is tried again");
+        }
+        failing = failed.is_some();
+    }
+}
+
+/// Keeps vectors in step with the logs, a portion of each tenant in turn. Without a model it waits for one.
+pub async fn vectors(relay: Relay, tenants: Arc<Tenants>, bus: Arc<dyn Bus>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let mut busy = false;
+        let mut failed = None;
+        for tenant in tenants.names() {
+            match relay.step(&tenant, &mut |_| {}).await {
+                Ok(Step::Embedded(_)) => busy = true,
+                Ok(Step::InStep | Step::Elsewhere) => {}
+                Err(fault) => failed = Some((tenant, fault)),
+            }
+        }
+        match failed {
+            // The embedder says by itself what it lacks.
+            Some((_, fault)) if fault.code() == Code::EmbeddingUnavailable => tokio::time::sleep(LONGEST_PAUSE).await,
+            Some((tenant, fault)) => {
+                tracing::warn!(%tenant, %fault, ?pause, "vectors fall behind; they are tried again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            None if busy => pause = FIRST_PAUSE,
+            None => woken(&tenants, bus.as_ref()).await,
+        }
+    }
+}
+
+/// Done when some tenant's log grows, or after a while: tenants come and go.
+async fn woken(tenants: &Tenants, bus: &dyn Bus) {
+    let mut receivers: Vec<_> = tenants.names().iter().map(|tenant| bus.listen(tenant)).collect();
+    let grown = receivers.iter_mut().map(|receiver| Box::pin(receiver.changed()));
+    let grown: Vec<_> = grown.collect();
+    let poll = tokio::time::sleep(POLL);
+    if grown.is_empty() {
+        poll.await;
+        return;
+    }
+    tokio::select! {
+        _ = select_all(grown) => {}
+        () = poll => {}
+    }
+}

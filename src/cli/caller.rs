@@ -1,0 +1,68 @@
+//! Arguments that several commands share: a tenant, and who asks.
+
+use clap::Args;
+use quipu_resolvers::guard::TenantId;
+use serde_json::{Map, Value as Json};
+
+/// Who asks, as a token would say it.
+#[derive(Debug, Args)]
+pub struct Caller {
+    /// Whom to act for (the claim `sub`)
+    #[arg(long, value_name = "NAME")]
+    pub subject: Option<String>,
+    /// A role; repeat for several
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// Any further claim, its value as JSON; repeat for several
+    #[arg(long = "claim", value_name = "NAME=JSON", value_parser = claim)]
+    pub claims: Vec<(String, Json)>,
+}
+
+impl Caller {
+    /// The further claims by name.
+    ///
+    /// # Errors
+    /// When a claim is given twice.
+    pub fn claims(&self) -> Result<Map<String, Json>, String> {
+        let mut claims = Map::new();
+        for (name, value) in &self.claims {
+            if claims.insert(name.clone(), value.clone()).is_some() {
+                return Err(format!("the claim `{name}` is given twice"));
+            }
+        }
+        Ok(claims)
+    }
+}
+
+/// The name of a tenant.
+pub fn tenant(name: &str) -> Result<TenantId, String> {
+    TenantId::parse(name).ok_or_else(|| {
+        "a tenant is named by 1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit".to_owned()
+    })
+}
+
+fn claim(text: &str) -> Result<(String, Json), String> {
+    let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err("expected a name and a value like regions='[\"EU\"]'".to_owned());
+    };
+    match serde_json::from_str(value) {
+        Ok(value) => Ok((name.to_owned(), value)),
+        Err(error) => Err(format!("the value is no JSON ({error}); text is quoted, like {name}='\"{value}\"'")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn claims_are_json() {
+        assert_eq!(claim("regions=[\"EU\"]"), Ok(("regions".into(), json!(["EU"]))));
+        assert_eq!(claim("a=\"b=c\""), Ok(("a".into(), json!("b=c"))));
+        assert!(claim("region=EU").expect_err("no JSON").contains("region='\"EU\"'"));
+        assert!(claim("=1").is_err());
+        assert!(claim("regions").is_err());
+    }
+}

@@ -1,0 +1,29 @@
+//! `quipu migrate`.
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::print;
+use crate::app::App;
+use crate::config::Config;
+
+/// Bring the stores up to date, and make what is not there
+///
+/// Serving does the same by itself. A store of a newer version, or one that is not Quipu's, is refused and not changed.
+#[derive(Debug, Args)]
+pub struct Migrate {}
+
+impl Migrate {
+    /// Opens the stores, which migrates them, and catches up with their logs.
+    pub async fn run(self, config: Config) -> Result<(), Failure> {
+        let path = config.store.path.clone();
+        let app = App::open(config).await?;
+        app.tenants.refresh().await?;
+        for tenant in app.tenants.names() {
+            app.engine.catch_up(&tenant).await?;
+        }
+        app.close().await;
+        print(format_args!("{} is up to date\n", path.display()));
+        Ok(())
+    }
+}

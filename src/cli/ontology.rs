@@ -1,0 +1,131 @@
+//! `quipu ontology check | print | publish`.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use quipu_resolvers::guard::TenantId;
+use quipu_schema::api::Api;
+use quipu_schema::ontology::Ontology as Compiled;
+
+use super::failure::Failure;
+use super::{block_on, caller, outline, print};
+use crate::app::App;
+use crate::config::Config;
+use crate::tenants;
+
+/// Check, print and publish ontologies
+#[derive(Debug, Subcommand)]
+pub enum Ontology {
+    Check(Check),
+    Print(Print),
+    Publish(Publish),
+}
+
+/// Compile an ontology and show everything that is wrong with it
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  quipu ontology check knowledge.graphql && echo fine")]
+pub struct Check {
+    /// The ontology, in GraphQL SDL
+    file: PathBuf,
+}
+
+/// Print an ontology as it was understood, or the API that is served of it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quipu ontology print knowledge.graphql
+  quipu ontology print knowledge.graphql --api > schema.graphql    for code generators and editors")]
+pub struct Print {
+    /// The ontology, in GraphQL SDL
+    file: PathBuf,
+    /// The served API as SDL instead
+    #[arg(long)]
+    api: bool,
+}
+
+/// Publish an ontology for a tenant, which is made when it is not there
+///
+/// A running server serves it within a second; requests in flight finish on the one before.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  quipu ontology publish --tenant acme knowledge.graphql")]
+pub struct Publish {
+    /// The tenant
+    #[arg(long, value_name = "TENANT", value_parser = caller::tenant)]
+    tenant: TenantId,
+    /// The ontology, in GraphQL SDL
+    file: PathBuf,
+}
+
+impl Ontology {
+    /// Runs the command; the configuration is read only where a store is needed.
+    pub fn run(self, load: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
+        match self {
+            Self::Check(check) => check.run(),
+            Self::Print(print) => print.run(),
+            Self::Publish(publish) => {
+                let (sdl, ontology) = read(&publish.file)?;
+                let config = load()?;
+                block_on(publish.run(config, sdl, ontology))
+            }
+        }
+    }
+}
+
+/// An ontology's text and what it compiles to; its problems go to standard error.
+fn read(file: &Path) -> Result<(String, Compiled), Failure> {
+    let name = file.display().to_string();
+    let sdl = fs::read_to_string(file).map_err(|error| Failure::refused(format!("cannot read {name}: {error}")))?;
+    match quipu_schema::compile(&sdl) {
+        Ok(ontology) => Ok((sdl, ontology)),
+        Err(problems) => {
+            eprintln!("{}", problems.render(&name, io::stderr().is_terminal()));
+            Err(Failure::refused(format!("{name} does not compile")))
+        }
+    }
+}
+
+impl Check {
+    fn run(self) -> Result<(), Failure> {
+        let (_, ontology) = read(&self.file)?;
+        let (nodes, rows): (Vec<_>, Vec<_>) =
+            ontology.types.values().filter(|t| !t.built_in).partition(|entity| entity.is_node());
+        let name = self.file.display();
+        print(format_args!("{name} is fine: {} node types, {} row types\n", nodes.len(), rows.len()));
+        Ok(())
+    }
+}
+
+impl Print {
+    fn run(self) -> Result<(), Failure> {
+        let (_, ontology) = read(&self.file)?;
+        if self.api {
+            print(Api::of(&ontology).sdl());
+        } else {
+            print(outline::of(&ontology));
+        }
+        Ok(())
+    }
+}
+
+impl Publish {
+    async fn run(self, config: Config, sdl: String, ontology: Compiled) -> Result<(), Failure> {
+        let app = App::open(config).await?;
+        // What the server would do with it, before it is asked to.
+        tenants::compile(&app.engine, self.tenant.clone(), 1, &sdl).map_err(Failure::refused)?;
+        let before = app.ports.metadata.ontology(&self.tenant).await?;
+        let version = app.ports.metadata.publish(&self.tenant, &sdl, &ontology).await?;
+        app.close().await;
+        let told = match before {
+            Some((old, _)) if old == version => {
+                format!("{} has this ontology already: version {version}\n", self.tenant)
+            }
+            _ => format!("published version {version} for {}\n", self.tenant),
+        };
+        print(told);
+        Ok(())
+    }
+}

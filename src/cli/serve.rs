@@ -1,0 +1,90 @@
+//! `quipu serve`, and the serving of the demo.
+
+use std::io;
+use std::net::SocketAddr;
+
+use clap::Args;
+use tokio::net::TcpListener;
+
+use super::failure::Failure;
+use super::print;
+use crate::app::App;
+use crate::config::Config;
+use crate::ops;
+
+/// Serve every published tenant until stopped
+///
+/// What is published or imported meanwhile, also by another process, is served within a second. SIGTERM or Ctrl-C lets requests
+/// finish for as long as `server.drain` says.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quipu serve
+  quipu serve --config /etc/quipu/quipu.toml --listen 0.0.0.0:8080
+  QUIPU_AUTH_SECRET_FILE=/run/secrets/quipu quipu serve
+
+Paths: /graphql, /playground, /healthz, /readyz, /metrics")]
+pub struct Serve {
+    /// Where to listen; port 0 takes any free one [default: server.listen of the settings]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+impl Serve {
+    /// Serves until a signal comes.
+    pub async fn run(self, mut config: Config) -> Result<(), Failure> {
+        ops::start_log(&config.logs)?;
+        config.server.listen = self.listen.unwrap_or(config.server.listen);
+        // Asked for first: without a key nothing is opened.
+        config.auth_key()?;
+        let listener = listen(config.server.listen).await?;
+        let app = App::open(config).await?;
+        announce(&listener)?;
+        app.serve(listener, stop_signal()).await?;
+        Ok(())
+    }
+}
+
+/// Takes a port, or says which one is taken and how to choose another.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let (message, help) = match error.kind() {
+            io::ErrorKind::AddrInUse => (
+                format!("port {} of {} is taken", address.port(), address.ip()),
+                "choose another one with --listen, like `--listen 127.0.0.1:8081`; port 0 takes any free one",
+            ),
+            io::ErrorKind::PermissionDenied => (
+                format!("port {} may not be used", address.port()),
+                "ports below 1024 need privileges; choose another one with --listen",
+            ),
+            _ => (format!("cannot listen on {address}: {error}"), "choose an address of this machine with --listen"),
+        };
+        Failure::refused(message).help(help)
+    })
+}
+
+/// Says on standard output where requests are answered.
+pub fn announce(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    let address =
+        listener.local_addr().map_err(|error| Failure::store(format!("the listener has no address: {error}")))?;
+    print(format_args!("quipu serves on http://{address}\n"));
+    Ok(address)
+}
+
+/// Done when the process is asked to stop.
+pub async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Without a handler the signal ends the process at once, which is safe, too.
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}

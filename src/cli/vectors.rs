@@ -1,0 +1,57 @@
+//! Waiting for the vectors of what was imported.
+
+use std::time::Duration;
+
+use quipu_resolvers::fault::Code;
+use quipu_resolvers::guard::TenantId;
+
+use super::failure::{self, Failure};
+use super::progress::{Progress, Unit};
+use crate::app::App;
+use crate::ingest::embed::EmbedderStatus;
+use crate::ingest::relay::Step;
+
+/// How often it is looked how far another process is.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Embeds what is to be embedded for a tenant, or waits for the server that does it. True when the vectors are complete; without a
+/// model that is said and is no failure.
+pub async fn wait(app: &App, tenant: &TenantId) -> Result<bool, Failure> {
+    let total = app.relay.behind(tenant).await?;
+    if total == 0 {
+        // Moves the position over entries without texts.
+        while app.relay.step(tenant, &mut |_| {}).await? == Step::Embedded(0) {}
+        return Ok(true);
+    }
+    let mut progress = Progress::begin(&format!("embedding {tenant}"), total, Unit::Count("texts"));
+    loop {
+        match app.relay.step(tenant, &mut |count| progress.add(count as u64)).await {
+            Ok(Step::InStep) => {
+                progress.end();
+                return Ok(true);
+            }
+            Ok(Step::Embedded(_)) => {}
+            Ok(Step::Elsewhere) => {
+                tokio::time::sleep(LOOK).await;
+                progress.set(total.saturating_sub(app.relay.behind(tenant).await?));
+            }
+            Err(fault) if fault.code() == Code::EmbeddingUnavailable => {
+                progress.end();
+                failure::warn(&format!("{total} texts are not embedded: {}", reason(app).await));
+                return Ok(false);
+            }
+            Err(fault) => {
+                progress.end();
+                return Err(fault.into());
+            }
+        }
+    }
+}
+
+/// Why there are no vectors, for whoever runs the gateway.
+pub async fn reason(app: &App) -> String {
+    match app.embedder.status().await {
+        EmbedderStatus::Unavailable(reason) => reason,
+        EmbedderStatus::NotLoaded | EmbedderStatus::Ready => "the model was not there; try again".to_owned(),
+    }
+}

@@ -1,0 +1,147 @@
+//! The served tenants: what is published, compiled and bound; kept in step while the server runs.
+//!
+//! Requests in flight finish on the version they began with: they hold it, and the map that is swapped only names the newest one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use quipu_resolvers::fault::Fault;
+use quipu_resolvers::guard::{Principal, TenantId};
+use quipu_resolvers::ports::{Metadata, Served};
+use quipu_resolvers::{Answer, Ask, Bound, Engine};
+use quipu_schema::api::Api;
+
+use crate::http::{Gateway, TenantApi};
+
+/// How often it is asked what is published.
+const POLL: Duration = Duration::from_millis(300);
+
+/// Tenants by name, each with the API of its newest ontology that compiles.
+pub struct Tenants {
+    engine: Arc<Engine>,
+    metadata: Arc<dyn Metadata>,
+    served: ArcSwap<HashMap<TenantId, Arc<Serving>>>,
+    /// Versions that do not compile, so that each is told of once.
+    refused: Mutex<HashMap<TenantId, u64>>,
+}
+
+/// One tenant, one version.
+struct Serving {
+    engine: Arc<Engine>,
+    bound: Arc<Bound>,
+}
+
+impl Tenants {
+    /// Knows of no tenant yet; see [`Tenants::refresh`].
+    pub fn new(engine: Arc<Engine>, metadata: Arc<dyn Metadata>) -> Arc<Self> {
+        Arc::new(Self { engine, metadata, served: ArcSwap::default(), refused: Mutex::default() })
+    }
+
+    /// The tenants that are served.
+    pub fn names(&self) -> Vec<TenantId> {
+        self.served.load().keys().cloned().collect()
+    }
+
+    /// What a tenant is served by now.
+    pub fn bound(&self, tenant: &TenantId) -> Option<Arc<Bound>> {
+        self.served.load().get(tenant).map(|serving| serving.bound.clone())
+    }
+
+    /// Looks what is published and serves it. An ontology that does not compile any more leaves the one before it in place.
+    ///
+    /// # Errors
+    /// When the store fails; then everything is served as before.
+    pub async fn refresh(&self) -> Result<(), Fault> {
+        let published = self.metadata.published().await?;
+        let before = self.served.load_full();
+        let mut now = HashMap::with_capacity(published.len());
+        let mut changed = published.len() != before.len();
+        for (tenant, version) in published {
+            let old = before.get(&tenant);
+            let in_step = old.is_some_and(|serving| serving.bound.served().version == version);
+            let serving = if in_step || self.is_refused(&tenant, version) { None } else { self.load(&tenant).await? };
+            changed |= serving.is_some();
+            if let Some(serving) = serving.or_else(|| old.cloned()) {
+                now.insert(tenant, serving);
+            }
+        }
+        if changed {
+            self.served.store(Arc::new(now));
+        }
+        Ok(())
+    }
+
+    /// Refreshes for ever.
+    pub async fn follow(&self) {
+        let mut failing = false;
+        loop {
+            tokio::time::sleep(POLL).await;
+            match self.refresh().await {
+                Ok(()) => failing = false,
+                Err(fault) if !failing => {
+                    tracing::warn!(%fault, "cannot look up what is published; tenants are served as before");
+                    failing = true;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn load(&self, tenant: &TenantId) -> Result<Option<Arc<Serving>>, Fault> {
+        let Some((version, sdl)) = self.metadata.ontology(tenant).await? else { return Ok(None) };
+        let (engine, name) = (self.engine.clone(), tenant.clone());
+        // Large ontologies take tens of milliseconds, which no request should have to wait for.
+        let compiled = tokio::task::spawn_blocking(move || compile(&engine, name, version, &sdl)).await;
+        match compiled.map_err(|error| Fault::internal("tenants", error))? {
+            Ok(bound) => {
+                tracing::info!(%tenant, version, "serving");
+                Ok(Some(Arc::new(Serving { engine: self.engine.clone(), bound })))
+            }
+            Err(problems) => {
+                tracing::error!(%tenant, version, problems, "the published ontology does not compile");
+                self.refused().insert(tenant.clone(), version);
+                Ok(None)
+            }
+        }
+    }
+
+    fn is_refused(&self, tenant: &TenantId, version: u64) -> bool {
+        self.refused().get(tenant) == Some(&version)
+    }
+
+    fn refused(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, u64>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An ontology from its text to what requests are answered by.
+///
+/// # Errors
+/// The problems of the text, as text.
+pub fn compile(engine: &Engine, tenant: TenantId, version: u64, sdl: &str) -> Result<Arc<Bound>, String> {
+    let ontology = quipu_schema::compile(sdl).map_err(|problems| problems.to_string())?;
+    let api = Api::of(&ontology);
+    engine.bind(Served { tenant, version, ontology, api }).map_err(|fault| fault.to_string())
+}
+
+impl Gateway for Tenants {
+    fn api(&self, tenant: &TenantId) -> Option<Arc<dyn TenantApi>> {
+        let serving = self.served.load().get(tenant)?.clone();
+        Some(serving)
+    }
+}
+
+#[async_trait]
+impl TenantApi for Serving {
+    async fn answer(&self, principal: &Principal, ask: Ask) -> Answer {
+        self.engine.answer(&self.bound, principal, ask).await
+    }
+
+    fn watch(&self, principal: Principal, ask: Ask) -> BoxStream<'static, Answer> {
+        self.engine.watch(self.bound.clone(), principal, ask)
+    }
+}
