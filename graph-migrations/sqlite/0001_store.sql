@@ -15,13 +15,15 @@ CREATE TABLE ontology (
     UNIQUE (tenant, version)
 ) STRICT;
 
--- Names of types, as integers. `sort`: 0 node, 1 row, 2 relationship. `embedded`: JSON list of the properties whose text is indexed.
+-- Names of types, as integers. `sort`: 0 node, 1 row, 2 relationship. `embedded` and `distinct_values`: JSON lists of the properties
+-- whose text is indexed and of those that no two records share a value of.
 CREATE TABLE kind (
-    key      INTEGER PRIMARY KEY AUTOINCREMENT,
-    tenant   INTEGER NOT NULL,
-    sort     INTEGER NOT NULL,
-    name     TEXT NOT NULL,
-    embedded TEXT NOT NULL DEFAULT '[]',
+    key             INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant          INTEGER NOT NULL,
+    sort            INTEGER NOT NULL,
+    name            TEXT NOT NULL,
+    embedded        TEXT NOT NULL DEFAULT '[]',
+    distinct_values TEXT NOT NULL DEFAULT '[]',
     UNIQUE (tenant, sort, name)
 ) STRICT;
 

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -41,12 +42,17 @@ pub use open::{APPLICATION_ID, OpenError, Options};
 /// Longest time for work that belongs to no request, like applying the log.
 const BACKGROUND: Duration = Duration::from_secs(60);
 
+/// Longest time for publishing, which may index what is there already.
+const PUBLISHING: Duration = Duration::from_secs(900);
+
 /// An open file.
 #[derive(Debug)]
 pub struct Embedded {
     readers: Arc<Connections>,
     writer: Arc<Connections>,
     known: Known,
+    /// Whether the graph is this one, and not another store's.
+    holds_graph: AtomicBool,
 }
 
 /// The port `Graph` over an embedded store.
@@ -72,11 +78,12 @@ impl Embedded {
         open::prepare(path, &options, &found).await?;
         let readers = Connections::new(options.reading(path), options.readers, options.wait);
         let writer = Connections::new(options.writing(path), 1, options.wait.max(options.busy));
-        Ok(Arc::new(Self { readers, writer, known: Known::default() }))
+        Ok(Arc::new(Self { readers, writer, known: Known::default(), holds_graph: AtomicBool::new(false) }))
     }
 
     /// The graph in it.
     pub fn graph(self: &Arc<Self>) -> EmbeddedGraph {
+        self.holds_graph.store(true, Ordering::Relaxed);
         EmbeddedGraph(Arc::clone(self))
     }
 

@@ -443,6 +443,43 @@ pub async fn publishing(stores: Stores) {
     assert_eq!(published, [(tenant("alpha"), 3), (tenant("beta"), 3)]);
 }
 
+/// What becomes unique or embedded holds for the records that are there already, applied or not.
+pub async fn publishing_over_data(stores: Stores) {
+    let (full, mut plain) = (ontology(), ontology());
+    let facility = &mut plain.types["Facility"];
+    (facility.properties["code"].unique, facility.properties["code"].indexed) = (false, false);
+    facility.properties["summary"].embed = false;
+    let coded = |id: &str, code: &str, summary: &str| {
+        let Op::Put { record, row, mode, set, .. } =
+            put("Facility", id, json!({"name": id, "region": "r", "code": code, "summary": summary}))
+        else {
+            unreachable!()
+        };
+        Op::Put { record, row, mode, set, unique: Vec::new(), embed: Vec::new() }
+    };
+    for who in TENANTS {
+        let publish = |sdl, ontology| {
+            let metadata = std::sync::Arc::clone(&stores.metadata);
+            async move { metadata.publish(&tenant(who), sdl, ontology).await }
+        };
+        publish("plain", &plain).await.unwrap();
+        write(&stores, who, vec![coded("f1", "A", "frozen fish"), coded("f2", "A", "vaccines")]).await;
+        let (code, message) = refused(publish("full", &full).await);
+        assert_eq!((code, message.as_str()), (Code::Conflict, "Facility.code cannot be unique: \"A\" is there twice"));
+        assert_eq!(stores.metadata.ontology(&tenant(who)).await.unwrap().unwrap().1, "plain");
+        accept(&stores, who, vec![coded("f2", "B", "vaccines and fish")]).await.unwrap();
+        publish("full", &full).await.unwrap();
+        let taken = put("Facility", "f3", json!({"name": "n", "region": "r", "code": "B"}));
+        assert_eq!(refused(accept(&stores, who, vec![taken.clone()]).await).0, Code::Conflict);
+        assert_eq!(super::searches::found(&stores, who, "fish").await.len(), 2);
+        publish("plain again", &plain).await.unwrap();
+        let Op::Put { record, row, mode, set, .. } = taken else { unreachable!() };
+        write(&stores, who, vec![Op::Put { record, row, mode, set, unique: vec![], embed: vec![] }]).await;
+        assert!(super::searches::found(&stores, who, "fish").await.is_empty());
+        assert_eq!(refused(publish("full again", &full).await).0, Code::Conflict);
+    }
+}
+
 /// Changes from many at once are all accepted, one after another, and reads go on meanwhile.
 pub async fn many_at_once(stores: Stores) {
     for who in TENANTS {

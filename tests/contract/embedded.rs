@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use quipu::stores::sqlite::{Embedded, Options};
 use quipu_resolvers::fault::Code;
 use quipu_resolvers::guard;
-use quipu_resolvers::ports::{Call, Reader, Trace};
+use quipu_resolvers::ports::{Call, Trace};
 use quipu_resolvers::read::{Field, Pick, Predicate, Related, Scope, Via};
 use quipu_schema::ontology::Direction;
 use quipu_schema::policy::Quantifier;

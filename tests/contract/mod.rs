@@ -13,6 +13,7 @@ mod conditions;
 mod embedded;
 mod fixture;
 mod outcomes;
+mod plans;
 mod reads;
 mod searches;
 mod visibility;
@@ -54,6 +55,7 @@ macro_rules! contract_suite {
                     rows_are_there_at_once,
                     the_log_is_per_tenant,
                     publishing,
+                    publishing_over_data,
                     many_at_once;
                 conditions:
                     comparisons,

@@ -21,7 +21,7 @@ pub async fn matching(stores: &Stores, who: &str, types: Vec<Within>, text: &str
     stores.graph.matching(&matching, call(&Trace::default())).await.unwrap()
 }
 
-async fn found(stores: &Stores, who: &str, text: &str) -> Vec<String> {
+pub async fn found(stores: &Stores, who: &str, text: &str) -> Vec<String> {
     let types = vec![within("Facility", Predicate::True), within("Alert", Predicate::True)];
     matching(stores, who, types, text, 10).await.into_iter().map(|hit| format!("{} {}", hit.of, hit.id)).collect()
 }

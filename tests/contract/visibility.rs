@@ -1,7 +1,7 @@
 //! What the caller may not see acts as if it were not there.
 
 use quipu_resolvers::guard::{self, Principal};
-use quipu_resolvers::ports::{Matching, Nearest, Reader, Trace, VectorChange, Within};
+use quipu_resolvers::ports::{Matching, Nearest, Trace, VectorChange, Within};
 use quipu_resolvers::read::{Field, Pick, Place, Predicate, Read, Related, Scope, Via};
 use quipu_resolvers::value::Value;
 use quipu_schema::api::Figure;

@@ -53,6 +53,16 @@ impl Names {
         Self { tenant, ..Self::default() }
     }
 
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.of_key.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.of_key.is_empty()
+    }
+
     /// The key of a name, or [`UNKNOWN`].
     pub fn key(&self, sort: NameOf, name: &str) -> i64 {
         self.keys.get(&sort).and_then(|names| names.get(name)).copied().unwrap_or(UNKNOWN)

@@ -27,6 +27,7 @@ impl Writer<'_> {
             if steps.is_empty() {
                 continue;
             }
+            self.lead(&steps[0], record);
             self.put(" AND ");
             match comparable(&steps) {
                 Some(rising) => self.beyond_as_row(&steps, rising, record),
@@ -35,7 +36,18 @@ impl Writer<'_> {
         }
     }
 
-    /// `(a, b) > (?, ?)`, which an index over (a, b) serves.
+    /// What the whole condition says of the first key alone: an index begins there, which it does not for a row of expressions.
+    fn lead(&mut self, step: &Step<'_>, record: &Record) {
+        if step.value.is_null() || (step.rising && nullable(&step.sort.field)) {
+            return;
+        }
+        self.put(" AND ");
+        self.compared(&step.sort.field, record);
+        self.put(if step.rising { " >= " } else { " <= " });
+        self.value(step.value);
+    }
+
+    /// `(a, b) > (?, ?)`, for keys that all go one way and are never absent.
     fn beyond_as_row(&mut self, steps: &[Step<'_>], rising: bool, record: &Record) {
         self.put("(");
         for (index, step) in steps.iter().enumerate() {

@@ -1,11 +1,12 @@
 //! Deciding on a change: one transaction of the only writer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use quipu_resolvers::change::{Accepted, Change, Effect, Op};
 use quipu_resolvers::fault::{Code, Fault};
-use quipu_resolvers::guard::{Allowed, TenantId};
+use quipu_resolvers::guard::Allowed;
 use quipu_resolvers::ports::{Call, StoreName, Terms};
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
@@ -31,26 +32,39 @@ impl Embedded {
         let begun = Instant::now();
         let mut lease = self.writer.lease(call.deadline, part).await?;
         let connection = lease.start(call.deadline).map_err(|failure| failure.fault(part))?;
-        let decided = within(call.deadline, transact(connection, change.tenant(), change.get(), terms)).await;
+        let known = self.known.get(change.tenant());
+        let decided = within(call.deadline, transact(connection, known, change, terms)).await;
+        if let Ok(Ok((_, names))) = &decided {
+            self.known.set(change.tenant(), names.clone());
+        }
         lease.ended(&decided);
         drop(lease);
         call.trace.ran(StoreName::Rows, begun.elapsed(), || {
             ("accept: a change is decided on in one transaction".to_owned(), Vec::new(), change.get().ops.len())
         });
-        let (accepted, names) = decided.map_err(|failure| failure.fault(part))??;
-        self.known.set(change.tenant(), names);
-        Ok(accepted)
+        Ok(decided.map_err(|failure| failure.fault(part))??.0)
     }
 }
 
 async fn transact(
     connection: &mut SqliteConnection,
-    tenant: &TenantId,
-    change: &Change,
+    known: Option<Arc<Names>>,
+    change: &Allowed<Change>,
     terms: Terms<'_>,
 ) -> Result<Decided, Failure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let decided = write(&mut transaction, tenant, change, terms).await?;
+    // Keys of names never change, and names without one get theirs below: those kept in memory will do.
+    let names = match known {
+        Some(names) => (*names).clone(),
+        None => match known::load(&mut transaction, change.tenant()).await? {
+            Some(names) => names,
+            None => {
+                transaction.rollback().await?;
+                return Ok(Err(unknown_tenant(change.tenant())));
+            }
+        },
+    };
+    let decided = write(&mut transaction, names, change.get(), terms).await?;
     match &decided {
         Ok((accepted, _)) if !accepted.replayed => transaction.commit().await?,
         _ => transaction.rollback().await?,
@@ -60,11 +74,10 @@ async fn transact(
 
 async fn write(
     connection: &mut SqliteConnection,
-    tenant: &TenantId,
+    mut names: Names,
     change: &Change,
     terms: Terms<'_>,
 ) -> Result<Decided, Failure> {
-    let Some(mut names) = known::load(connection, tenant).await? else { return Ok(Err(unknown_tenant(tenant))) };
     let digest =
         terms.idempotency_key.map(|_| terms.digest.map_or_else(|| digest(change), |given| given.as_bytes().to_vec()));
     if let (Some(key), Some(digest)) = (terms.idempotency_key, &digest)

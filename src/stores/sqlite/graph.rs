@@ -15,7 +15,7 @@ use sqlx::{Connection, Row, query};
 use super::connections::{Failure, within};
 use super::fold::{Between, Folded, fold};
 use super::records::{merge, object};
-use super::{BACKGROUND, Embedded, EmbeddedGraph, known, records, tenants, text};
+use super::{BACKGROUND, Embedded, EmbeddedGraph, known, metadata, records, tenants, text};
 use crate::stores::sql::names::{NameOf, Names};
 
 /// The name under which the graph's position is kept.
@@ -43,10 +43,11 @@ impl Embedded {
         let mut lease = self.writer.lease(deadline, part).await?;
         let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
         let applied = within(deadline, transact(connection, tenant, entries)).await;
+        if let Ok((_, names)) = &applied {
+            self.known.set(tenant, names.clone());
+        }
         lease.ended(&applied);
-        let (applied, names) = applied.map_err(|failure| failure.fault(part))?;
-        self.known.set(tenant, names);
-        Ok(applied)
+        Ok(applied.map_err(|failure| failure.fault(part))?.0)
     }
 }
 
@@ -72,6 +73,19 @@ async fn transact(
     tenants::set_position(&mut transaction, names.tenant, FOLLOWER, last.seq).await?;
     transaction.commit().await?;
     Ok((applied, names))
+}
+
+/// Applies what the log holds and the graph does not, inside a transaction that is about to look at the nodes.
+pub(super) async fn catch_up(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    names: &mut Names,
+) -> Result<(), Failure> {
+    let position = tenants::position(connection, names.tenant, FOLLOWER).await?;
+    let entries = metadata::log(connection, tenant, position, u32::MAX).await?;
+    let Some(last) = entries.last() else { return Ok(()) };
+    write(connection, names, fold(entries.iter().flat_map(|entry| &entry.change.ops))).await?;
+    tenants::set_position(connection, names.tenant, FOLLOWER, last.seq).await
 }
 
 async fn write(connection: &mut SqliteConnection, names: &mut Names, folded: Folded) -> Result<Applied, Failure> {

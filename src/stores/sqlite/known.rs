@@ -32,10 +32,14 @@ impl Known {
 
     /// Takes what was read or written.
     pub(super) fn set(&self, tenant: &TenantId, names: Names) -> Arc<Names> {
-        let names = Arc::new(names);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(tenant.clone(), (Arc::clone(&names), Instant::now()));
-        names
+        let entry = known.entry(tenant.clone()).or_insert_with(|| (Arc::default(), Instant::now()));
+        // Names are only ever added: what was read before another's write must not replace what was kept after it.
+        if names.len() >= entry.0.len() {
+            entry.0 = Arc::new(names);
+        }
+        entry.1 = Instant::now();
+        Arc::clone(&entry.0)
     }
 }
 

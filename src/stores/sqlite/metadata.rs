@@ -1,5 +1,6 @@
 //! The port `Metadata`: the log and what is published.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use sqlx::{Row, query, query_as, query_scalar};
 
 use super::accept::{number, parsed};
 use super::connections::{Failure, within};
-use super::{BACKGROUND, EmbeddedMetadata, publish};
+use super::{EmbeddedMetadata, PUBLISHING, publish};
 
 #[async_trait]
 impl Metadata for EmbeddedMetadata {
@@ -36,14 +37,16 @@ impl Metadata for EmbeddedMetadata {
 
     async fn publish(&self, tenant: &TenantId, sdl: &str, ontology: &Ontology) -> Result<u64, Fault> {
         let part = StoreName::Rows.as_str();
-        let deadline = Instant::now() + BACKGROUND;
+        let deadline = Instant::now() + PUBLISHING;
         let mut lease = self.0.writer.lease(deadline, part).await?;
         let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
-        let published = within(deadline, publish::transact(connection, tenant, sdl, ontology)).await;
+        let holds_graph = self.0.holds_graph.load(Ordering::Relaxed);
+        let published = within(deadline, publish::transact(connection, tenant, sdl, ontology, holds_graph)).await;
+        if let Ok(Ok((_, names))) = &published {
+            self.0.known.set(tenant, names.clone());
+        }
         lease.ended(&published);
-        let (version, names) = published.map_err(|failure| failure.fault(part))?;
-        self.0.known.set(tenant, names);
-        Ok(version)
+        Ok(published.map_err(|failure| failure.fault(part))??.0)
     }
 
     async fn published(&self) -> Result<Vec<(TenantId, u64)>, Fault> {
@@ -65,7 +68,7 @@ impl Metadata for EmbeddedMetadata {
     }
 }
 
-async fn log(
+pub(super) async fn log(
     connection: &mut SqliteConnection,
     tenant: &TenantId,
     after: u64,

@@ -82,7 +82,11 @@ impl Options {
 
     pub(super) fn writing(&self, path: &Path) -> SqliteConnectOptions {
         let synchronous = if self.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
-        self.common(path).foreign_keys(false).synchronous(synchronous).pragma("wal_autocheckpoint", "4000")
+        self.common(path)
+            .foreign_keys(false)
+            .synchronous(synchronous)
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", "67108864")
     }
 }
 
@@ -139,7 +143,7 @@ pub(super) async fn look(path: &Path, options: &Options) -> Result<Found, OpenEr
     let mut header = Vec::with_capacity(100);
     File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)).map_err(unreadable)?;
     check_header(path, &header, length, log_length > 0)?;
-    Ok(Found::Store(check_contents(path, options).await?))
+    Ok(Found::Store(check_contents(path, options, log_length == 0).await?))
 }
 
 fn side_file(path: &Path, suffix: &str) -> PathBuf {
@@ -174,10 +178,11 @@ fn check_header(path: &Path, header: &[u8], length: u64, logged: bool) -> Result
     Ok(())
 }
 
-async fn check_contents(path: &Path, options: &Options) -> Result<i64, OpenError> {
+async fn check_contents(path: &Path, options: &Options, at_rest: bool) -> Result<i64, OpenError> {
     let torn =
         |error: sqlx::Error| OpenError::new(path, format!("cannot be read: {error}"), "restore the file from a backup");
-    let mut connection = options.reading(path).connect().await.map_err(torn)?;
+    // Without a write-ahead log nobody has the file open, and a look need not leave any file beside it.
+    let mut connection = options.reading(path).immutable(at_rest).connect().await.map_err(torn)?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await.map_err(torn)?;
     let newest = migrations::newest();
     if version > newest {

@@ -1,32 +1,51 @@
-//! Publishing an ontology: its text, keys for all its names, and the indexes that it asks for.
+//! Publishing an ontology: its text, keys for all its names, and what follows from it for records that are there already: indexes,
+//! unique values and texts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::TenantId;
 use quipu_schema::ontology::{EntityType, Ontology, Scalar};
+use serde_json::json;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Connection, query, query_scalar};
+use sqlx::{AssertSqlSafe, Connection, query, query_as, query_scalar};
 
-use super::accept::number;
+use super::accept::{number, parsed};
 use super::connections::Failure;
-use super::{known, tenants};
+use super::{graph, known, tenants, text};
 use crate::stores::sql;
 use crate::stores::sql::names::{NameOf, Names};
 
-/// Publishes; a refusal is not a failure of the store.
+/// What came of it; a refusal is not a failure of the store.
+type Published = Result<(u64, Names), Fault>;
+
+/// Publishes.
 pub(super) async fn transact(
     connection: &mut SqliteConnection,
     tenant: &TenantId,
     sdl: &str,
     ontology: &Ontology,
-) -> Result<(u64, Names), Failure> {
+    holds_graph: bool,
+) -> Result<Published, Failure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut names = tenants::ensure(&mut transaction, tenant).await?;
     let version = note(&mut transaction, names.tenant, sdl).await?;
     known::intern(&mut transaction, &mut names, &names_of(ontology)).await?;
+    // What follows looks at the nodes themselves, so they have to be those of the log's head.
+    if holds_graph {
+        graph::catch_up(&mut transaction, tenant, &mut names).await?;
+    }
+    for entity in ontology.types.values() {
+        let place = Place::of(&names, entity);
+        if let Err(refusal) = keep_unique(&mut transaction, &names, entity, &place).await? {
+            transaction.rollback().await?;
+            return Ok(Err(refusal));
+        }
+        keep_texts(&mut transaction, &mut names, entity, &place).await?;
+    }
     index(&mut transaction, &names, ontology).await?;
     transaction.commit().await?;
-    Ok((number(version), names))
+    Ok(Ok((number(version), names)))
 }
 
 /// Keeps the text, unless it is the current one.
@@ -58,28 +77,111 @@ fn names_of(ontology: &Ontology) -> BTreeSet<(NameOf, &str)> {
     types.chain(relationships.map(|r| (NameOf::Relationship, r.relationship_type.as_str()))).collect()
 }
 
+/// Where the records of a type are.
+struct Place {
+    table: &'static str,
+    sort: NameOf,
+    key: i64,
+}
+
+impl Place {
+    fn of(names: &Names, entity: &EntityType) -> Self {
+        let sort = NameOf::record(!entity.is_node());
+        let table = if entity.is_node() { "node" } else { "record" };
+        Self { table, sort, key: names.key(sort, &entity.name) }
+    }
+}
+
+/// Takes the values of properties that have become unique into the registry, and forgets those that are unique no more.
+async fn keep_unique(
+    connection: &mut SqliteConnection,
+    names: &Names,
+    entity: &EntityType,
+    place: &Place,
+) -> Result<Result<(), Fault>, Failure> {
+    let wanted = entity.properties.values().filter(|property| property.unique && property.stored != "id");
+    let wanted: Vec<&str> = wanted.map(|property| property.stored.as_str()).collect();
+    let held: String = query_scalar("SELECT distinct_values FROM kind WHERE key = ?")
+        .bind(place.key)
+        .fetch_one(&mut *connection)
+        .await?;
+    let held: Vec<String> = parsed(&held)?;
+    for property in held.iter().filter(|property| !wanted.contains(&property.as_str())) {
+        query("DELETE FROM taken WHERE tenant = ? AND kind = ? AND property = ?")
+            .bind(names.tenant)
+            .bind(place.key)
+            .bind(property)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for property in wanted.iter().filter(|property| !held.iter().any(|held| held == *property)) {
+        let path = sql::path(property);
+        let values =
+            format!("FROM {} WHERE tenant = ? AND kind = {} AND (props -> {path}) IS NOT NULL", place.table, place.key);
+        let twice = format!("SELECT props -> {path} AS value {values} GROUP BY value HAVING count(*) > 1 LIMIT 1");
+        let twice: Option<String> =
+            query_scalar(AssertSqlSafe(twice)).bind(names.tenant).fetch_optional(&mut *connection).await?;
+        if let Some(value) = twice {
+            let message = format!("{}.{property} cannot be unique: {value} is there twice", entity.name);
+            return Ok(Err(Fault::client(Code::Conflict, message)));
+        }
+        let take = format!(
+            "INSERT INTO taken (tenant, kind, property, value, id) SELECT tenant, kind, ?, props -> {path}, id {values}"
+        );
+        query(AssertSqlSafe(take)).bind(*property).bind(names.tenant).execute(&mut *connection).await?;
+    }
+    query("UPDATE kind SET distinct_values = ? WHERE key = ?")
+        .bind(json!(wanted).to_string())
+        .bind(place.key)
+        .execute(connection)
+        .await?;
+    Ok(Ok(()))
+}
+
+/// Indexes the texts of a type again when other properties than before are embedded.
+async fn keep_texts(
+    connection: &mut SqliteConnection,
+    names: &mut Names,
+    entity: &EntityType,
+    place: &Place,
+) -> Result<(), Failure> {
+    let wanted: Vec<String> = entity.embedded().map(|property| property.stored.clone()).collect();
+    if names.embedded(place.key) == wanted {
+        return Ok(());
+    }
+    query("UPDATE kind SET embedded = ? WHERE key = ?")
+        .bind(json!(wanted).to_string())
+        .bind(place.key)
+        .execute(&mut *connection)
+        .await?;
+    text::index_type(connection, names.tenant, place.table, place.key, &wanted).await?;
+    names.insert(place.sort, &entity.name, place.key, wanted);
+    Ok(())
+}
+
 /// Makes the wanted indexes and drops those that are not wanted any more.
 async fn index(connection: &mut SqliteConnection, names: &Names, ontology: &Ontology) -> Result<(), Failure> {
     let wanted = wanted_indexes(names, ontology);
-    let prefix = format!("ix_{}_*", names.tenant);
-    let held: Vec<String> = query_scalar("SELECT name FROM sqlite_schema WHERE type = 'index' AND name GLOB ?")
-        .bind(prefix)
+    let held: Vec<(String,)> = query_as("SELECT name FROM sqlite_schema WHERE type = 'index' AND name GLOB ?")
+        .bind(format!("ix_{}_*", names.tenant))
         .fetch_all(&mut *connection)
         .await?;
+    let held: BTreeSet<String> = held.into_iter().map(|(name,)| name).collect();
     for name in held.iter().filter(|name| !wanted.contains_key(*name)) {
         query("DELETE FROM sqlite_stat1 WHERE idx = ?").bind(name).execute(&mut *connection).await?;
         query(AssertSqlSafe(format!("DROP INDEX {}", quoted(name)))).execute(&mut *connection).await?;
     }
-    for (name, (table, text)) in wanted.iter().filter(|(name, _)| !held.contains(name)) {
+    let missing: Vec<_> = wanted.iter().filter(|(name, _)| !held.contains(*name)).collect();
+    for (name, (table, text)) in &missing {
         query(AssertSqlSafe(text.clone())).execute(&mut *connection).await?;
         // Fixed statistics, as in the first migration: few records share a value.
         query("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, '100000 100000 10 1')")
             .bind(*table)
-            .bind(name)
+            .bind(*name)
             .execute(&mut *connection)
             .await?;
     }
-    if wanted.keys().any(|name| !held.contains(name)) {
+    if !missing.is_empty() {
         query("ANALYZE sqlite_schema").execute(connection).await?;
     }
     Ok(())
@@ -88,31 +190,29 @@ async fn index(connection: &mut SqliteConnection, names: &Names, ontology: &Onto
 /// Indexes by name: of properties that ask for one, and of those that joins look for.
 fn wanted_indexes(names: &Names, ontology: &Ontology) -> BTreeMap<String, (&'static str, String)> {
     let mut wanted = BTreeMap::new();
-    let joined: BTreeSet<(&str, &str)> = ontology
-        .types
-        .values()
-        .flat_map(|entity| entity.joins.values())
+    let joins = ontology.types.values().flat_map(|entity| entity.joins.values());
+    let joined: BTreeSet<(&str, &str)> = joins
         .flat_map(|join| ontology.members(&join.target).into_iter().map(|t| (t.name.as_str(), join.remote.as_str())))
         .collect();
     for entity in ontology.types.values() {
-        let of_entity = entity.properties.values().filter(|property| {
+        let place = Place::of(names, entity);
+        for property in entity.properties.values() {
             let asked = property.indexed || property.unique || joined.contains(&(&entity.name, &property.stored));
-            asked && property.stored != "id" && !property.list && property.scalar != Scalar::Json
-        });
-        for property in of_entity {
-            let (table, key) = place_of(names, entity);
-            let name = format!("ix_{}_{key}_{}", names.tenant, property.stored);
+            if !asked || property.stored == "id" || property.list || property.scalar == Scalar::Json {
+                continue;
+            }
+            let name = format!("ix_{}_{}_{}", names.tenant, place.key, property.stored);
             let value = format!("(props ->> {})", sql::path(&property.stored));
-            let text = format!("CREATE INDEX {} ON {table} (tenant, {value}, id) WHERE kind = {key}", quoted(&name));
-            wanted.insert(name, (table, text));
+            let text = format!(
+                "CREATE INDEX {} ON {} (tenant, {value}, id) WHERE kind = {}",
+                quoted(&name),
+                place.table,
+                place.key
+            );
+            wanted.insert(name, (place.table, text));
         }
     }
     wanted
-}
-
-fn place_of(names: &Names, entity: &EntityType) -> (&'static str, i64) {
-    let table = if entity.is_node() { "node" } else { "record" };
-    (table, names.key(NameOf::record(!entity.is_node()), &entity.name))
 }
 
 fn quoted(name: &str) -> String {

@@ -16,7 +16,7 @@ use super::Embedded;
 use super::connections::Failure;
 use super::records::{Put, object};
 use crate::stores::sql::names::{NameOf, Names};
-use crate::stores::sql::search;
+use crate::stores::sql::{path, search};
 
 /// Makes the text table of a tenant.
 pub(super) async fn create(connection: &mut SqliteConnection, tenant: i64) -> Result<(), Failure> {
@@ -114,6 +114,37 @@ pub(super) async fn index(
         names.tenant
     );
     query(AssertSqlSafe(text)).bind(names.tenant).bind(&bodies).execute(connection).await?;
+    Ok(())
+}
+
+/// Indexes the texts of all records of a type again.
+pub(super) async fn index_type(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    table: &'static str,
+    kind: i64,
+    embedded: &[String],
+) -> Result<(), Failure> {
+    let of_type = "SELECT rid FROM passage WHERE tenant = ?1 AND kind = ?2";
+    let text = format!("DELETE FROM text_{tenant} WHERE rowid IN ({of_type})");
+    query(AssertSqlSafe(text)).bind(tenant).bind(kind).execute(&mut *connection).await?;
+    let text = "DELETE FROM passage WHERE tenant = ?1 AND kind = ?2";
+    query(text).bind(tenant).bind(kind).execute(&mut *connection).await?;
+    if embedded.is_empty() {
+        return Ok(());
+    }
+    let texts: Vec<String> = embedded.iter().map(|name| format!("held.props ->> {}", path(name))).collect();
+    let body = format!("concat_ws(char(10), {})", texts.join(", "));
+    let text = format!(
+        "INSERT INTO passage (tenant, kind, id) SELECT held.tenant, held.kind, held.id FROM {table} AS held \
+         WHERE held.tenant = ?1 AND held.kind = ?2 AND {body} <> ''"
+    );
+    query(AssertSqlSafe(text)).bind(tenant).bind(kind).execute(&mut *connection).await?;
+    let text = format!(
+        "INSERT INTO text_{tenant} (rowid, body) SELECT p.rid, {body} FROM passage AS p CROSS JOIN {table} AS held \
+         ON held.tenant = p.tenant AND held.kind = p.kind AND held.id = p.id WHERE p.tenant = ?1 AND p.kind = ?2"
+    );
+    query(AssertSqlSafe(text)).bind(tenant).bind(kind).execute(connection).await?;
     Ok(())
 }
 

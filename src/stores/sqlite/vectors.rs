@@ -50,10 +50,11 @@ impl Vectors for EmbeddedVectors {
         let mut lease = self.0.writer.lease(deadline, part).await?;
         let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
         let applied = within(deadline, transact(connection, tenant, position, changes)).await;
+        if let Ok(names) = &applied {
+            self.0.known.set(tenant, names.clone());
+        }
         lease.ended(&applied);
-        let names = applied.map_err(|failure| failure.fault(part))?;
-        self.0.known.set(tenant, names);
-        Ok(())
+        applied.map(drop).map_err(|failure| failure.fault(part))
     }
 
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault> {
