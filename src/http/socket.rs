@@ -77,9 +77,13 @@ async fn serve(state: Arc<AppState>, socket: WebSocket, token: Result<String, De
         heard: Instant::now(),
     };
     let ended = if offered { session.run(inbox).await } else { End::Close(Close::subprotocol()) };
-    if let End::Close(close) = ended {
-        tracing::debug!(code = close.code, reason = close.reason, "socket closed");
-        session.close(close).await;
+    match ended {
+        End::Close(close) => {
+            tracing::debug!(code = close.code, reason = close.reason, "socket closed");
+            session.leave(Some(close)).await;
+        }
+        End::Closed => session.leave(None).await,
+        End::Gone => {}
     }
 }
 
@@ -87,7 +91,9 @@ async fn serve(state: Arc<AppState>, socket: WebSocket, token: Result<String, De
 enum End {
     /// We close the socket.
     Close(Close),
-    /// The client closed it, or is gone.
+    /// The client closed the socket.
+    Closed,
+    /// The client is gone.
     Gone,
 }
 
@@ -163,7 +169,8 @@ impl Session {
         self.heard = Instant::now();
         let limit = self.state.config.server.body_bytes.0;
         match received {
-            None | Some(Ok(Message::Close(_))) => Err(End::Gone),
+            None => Err(End::Gone),
+            Some(Ok(Message::Close(_))) => Err(End::Closed),
             Some(Err(_)) => Err(Close::malformed().into()),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
             Some(Ok(Message::Binary(_))) => Err(Close::bad_message("messages must be text").into()),
@@ -260,15 +267,20 @@ impl Session {
         Ok(self.socket.send(Message::Text(text.into())).await?)
     }
 
-    /// Sends the reason and waits a little for the client to take leave: closing at once could lose the reason on its way.
-    async fn close(mut self, close: Close) {
+    /// Takes leave: sends our reason, or the answer to the client's, and waits a little for the connection to end. Dropping it at once
+    /// could lose what is on its way.
+    async fn leave(mut self, close: Option<Close>) {
         self.tasks.abort_all();
-        let frame = CloseFrame { code: close.code, reason: Utf8Bytes::from(close.reason) };
         let until = Instant::now() + FAREWELL;
         let farewell = async {
-            if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.recv().await {}
+            if let Some(Close { code, reason }) = close {
+                let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
+                if self.socket.send(Message::Close(Some(frame))).await.is_err() {
+                    return;
+                }
             }
+            // reading also sends the answer to a close
+            while let Some(Ok(_)) = self.socket.recv().await {}
         };
         tokio::select! {
             () = farewell => {}

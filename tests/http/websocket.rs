@@ -7,6 +7,8 @@ use serde_json::json;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::server::{code, eventually, start, start_config};
 use super::socket::Client;
@@ -35,7 +37,9 @@ async fn operations_run_over_one_socket() {
     );
     client.send(json!({"type": "ping", "payload": {"x": 1}})).await;
     assert_eq!(client.receive().await, json!({"type": "pong", "payload": {"x": 1}}), "and no complete after an error");
-    client.0.close(None).await.unwrap();
+    let normal = CloseFrame { code: CloseCode::Normal, reason: "done".into() };
+    client.0.close(Some(normal)).await.unwrap();
+    assert_eq!(client.closed().await.0, 1000, "a close is answered");
     server.idle().await;
 }
 
