@@ -181,7 +181,7 @@ fn crates_point_one_way() {
             sections.iter().filter_map(|section| manifest.get(*section)?.as_table()).flat_map(toml::Table::keys);
         for name in names {
             let is_meant = |other: &&str| name == other || other.ends_with('-') && name.starts_with(other);
-            if refused.iter().any(|other| is_meant(&other)) {
+            if refused.iter().any(is_meant) {
                 let line = text.lines().position(|line| line.starts_with(name.as_str())).unwrap_or(0) + 1;
                 broken.add(
                     path,

@@ -12,6 +12,7 @@ mod changes;
 mod conditions;
 mod embedded;
 mod fixture;
+mod keeping;
 mod outcomes;
 mod plans;
 mod reads;
@@ -52,11 +53,8 @@ macro_rules! contract_suite {
                     relationships_merge_and_vanish,
                     a_node_takes_its_relationships,
                     removed_and_made_again,
-                    rows_are_there_at_once,
-                    the_log_is_per_tenant,
-                    publishing,
-                    publishing_over_data,
-                    many_at_once;
+                    rows_are_there_at_once;
+                keeping: the_log_is_per_tenant, publishing, publishing_over_data, many_at_once;
                 conditions:
                     comparisons,
                     texts_are_literal,
