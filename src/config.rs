@@ -28,6 +28,8 @@ use sections::{Key, SECTIONS};
 const PREFIX: &str = "QUIPU_";
 /// Names the file when no `--config` does.
 const FILE_VARIABLE: &str = "QUIPU_CONFIG";
+/// Variables that begin like ours and are no settings: they are for the project's scripts.
+const SCRIPTS: [&str; 4] = ["QUIPU_CACHE", "QUIPU_CHROMIUM", "QUIPU_DEMO_LIMIT", "QUIPU_URL"];
 const DEFAULT_FILE: &str = "quipu.toml";
 const DYLIB_VARIABLE: &str = "ORT_DYLIB_PATH";
 /// Bytes of a key for HS256 at least, as RFC 7518 section 3.2 asks.
@@ -150,7 +152,8 @@ impl Config {
         for (name, value) in variables {
             match name.to_str() {
                 Some(DYLIB_VARIABLE) if !value.is_empty() => dylib = Some(PathBuf::from(value)),
-                Some(name) if name.starts_with(PREFIX) && name != FILE_VARIABLE => {
+                Some(name) if SCRIPTS.contains(&name) || name == FILE_VARIABLE => {}
+                Some(name) if name.starts_with(PREFIX) => {
                     match value.to_str() {
                         Some(text) => problems.extend(self.set_variable(name, text).err()),
                         None => problems.push(format!("`{name}`: expected UTF-8")),

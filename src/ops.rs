@@ -11,7 +11,10 @@ use prometheus::{
 };
 use quipu_resolvers::Answer;
 use quipu_resolvers::ports::{StoreName, Trace};
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{ConfigError, LogFormat, Logs};
 
@@ -19,21 +22,25 @@ use crate::config::{ConfigError, LogFormat, Logs};
 ///
 /// Fails when `logs.level` cannot be read.
 pub fn start_log(logs: &Logs) -> Result<(), ConfigError> {
-    let filter = EnvFilter::builder().parse(&logs.level);
-    let filter = filter.map_err(|error| ConfigError::one(format!("`logs.level`: {error}")))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    let started = match logs.format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
-    };
     // a second start in one process keeps the first log
-    if started.is_ok() {
+    if subscriber(logs, std::io::stderr, std::io::stderr().is_terminal())?.try_init().is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
     Ok(())
+}
+
+/// What writes the log.
+fn subscriber<W>(logs: &Logs, writer: W, colours: bool) -> Result<Box<dyn Subscriber + Send + Sync>, ConfigError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::builder().parse(&logs.level);
+    let filter = filter.map_err(|error| ConfigError::one(format!("`logs.level`: {error}")))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    Ok(match logs.format {
+        LogFormat::Text => Box::new(log.with_ansi(colours).finish()),
+        LogFormat::Json => Box::new(log.json().flatten_event(true).with_span_list(false).finish()),
+    })
 }
 
 fn log_panic(info: &PanicHookInfo<'_>) {
@@ -205,6 +212,8 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use bytes::Bytes;
     use quipu_resolvers::fault::Code;
 
@@ -242,6 +251,48 @@ mod tests {
         }
         drop(open);
         assert!(metrics.text().unwrap().contains("quipu_streams{transport=\"sse\"} 0"));
+    }
+
+    /// What is logged with these settings, a line each.
+    fn logged(logs: &Logs) -> Vec<String> {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let writer = written.clone();
+        let log = subscriber(logs, move || Written(writer.clone()), false).unwrap();
+        tracing::subscriber::with_default(log, || {
+            let span = tracing::info_span!("request", id = "r1", tenant = "cryox");
+            span.in_scope(|| tracing::info!(status = 200, "answered"));
+            tracing::debug!("not shown");
+        });
+        let written = written.lock().unwrap();
+        String::from_utf8_lossy(&written).lines().map(ToOwned::to_owned).collect()
+    }
+
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_of_the_log_name_the_request() {
+        let lines = logged(&Logs { format: LogFormat::Json, ..Logs::default() });
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(
+            (&line["level"], &line["message"], &line["status"]),
+            (&"INFO".into(), &"answered".into(), &200.into())
+        );
+        assert_eq!(line["span"], serde_json::json!({"name": "request", "id": "r1", "tenant": "cryox"}));
+        let lines = logged(&Logs::default());
+        assert!(lines.len() == 1 && lines[0].contains("id=\"r1\"") && lines[0].contains("answered"), "{lines:?}");
+        assert!(logged(&Logs { level: "error".into(), ..Logs::default() }).is_empty());
     }
 
     #[test]

@@ -167,6 +167,22 @@ fn the_cursor_key_is_derived_or_given() {
 }
 
 #[test]
+fn variables_of_the_scripts_are_no_settings() {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let mut names = Vec::new();
+    for script in std::fs::read_dir(scripts).unwrap() {
+        let text = std::fs::read_to_string(script.unwrap().path()).unwrap();
+        let words = text.split(|next: char| next != '_' && !next.is_ascii_uppercase());
+        names.extend(words.filter(|word| word.starts_with(PREFIX)).map(ToOwned::to_owned));
+    }
+    assert!(names.iter().any(|name| name == "QUIPU_CACHE"), "{names:?}");
+    for name in names {
+        let own = of_variables(&[(&name, "x")]).err().map(|error| error.to_string());
+        assert!(own.is_none_or(|error| !error.contains("unknown setting")), "{name} of a script is refused");
+    }
+}
+
+#[test]
 fn the_library_of_the_model_is_found_by_its_usual_variable() {
     let dylib = |pairs: &[(&str, &str)]| of_variables(pairs).unwrap().embedding.dylib;
     assert_eq!(dylib(&[("ORT_DYLIB_PATH", "/a")]), Some(PathBuf::from("/a")));

@@ -25,7 +25,10 @@ impl AppState {
         let found = token.and_then(|token| self.authenticator.verify(token)).and_then(|verified| {
             let Verified { principal, expires_ms } = verified;
             match self.gateway.api(&principal.tenant) {
-                Some(api) => Ok(Caller { principal, api, expires_ms }),
+                Some(api) => {
+                    tracing::Span::current().record("tenant", principal.tenant.as_str());
+                    Ok(Caller { principal, api, expires_ms })
+                }
                 None => Err(Denied::UnknownTenant(principal.tenant.to_string())),
             }
         });

@@ -37,14 +37,16 @@ const HEADERS: [(HeaderName, &str); 5] = [
 /// The outermost layer.
 pub(super) async fn around(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
     let id = request_id(&request).unwrap_or_else(|| fresh_id(&state));
-    let span = tracing::info_span!("request", id = &*id, method = %request.method(), path = request.uri().path());
+    let (method, path) = (request.method(), request.uri().path());
+    let span = tracing::info_span!("request", id = &*id, %method, path, tenant = tracing::field::Empty);
     request.extensions_mut().insert(RequestId(id.clone()));
     let began = Instant::now();
     let work = async {
         // the panic itself is logged where it happens, in this span
         let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
         let response = response.unwrap_or_else(|_| Refusal::internal(&id).into_response());
-        tracing::info!(status = response.status().as_u16(), took = ?began.elapsed(), "answered");
+        let took_ms = began.elapsed().as_secs_f64() * 1000.0;
+        tracing::info!(status = response.status().as_u16(), took_ms, "answered");
         response
     };
     let mut response = work.instrument(span).await;

@@ -228,7 +228,7 @@ impl Session {
         self.started += 1;
         let channel = Subscriber { start: self.started, id: id.clone(), outbox: self.outbox.clone() };
         let request_id = fresh_id(&self.state);
-        let span = tracing::info_span!("operation", id = &*request_id);
+        let span = tracing::info_span!("operation", id = &*request_id, tenant = caller.principal.tenant.as_str());
         let state = self.state.clone();
         let work = async move {
             match Place::enter(&state, &caller, &operation, "websocket").await {
