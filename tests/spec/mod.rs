@@ -6,5 +6,6 @@ mod filters;
 mod language;
 mod live;
 mod reading;
+mod searching;
 pub mod world;
 mod writing;

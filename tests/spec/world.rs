@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use quipu::ingest::relay::{Relay, Step, Turn};
 use quipu::stores::bus::LocalBus;
 use quipu::stores::clock::SystemClock;
 use quipu::stores::sqlite::{Embedded, Options};
@@ -22,6 +23,7 @@ pub struct World {
     pub engine: Arc<Engine>,
     bound: Vec<Arc<Bound>>,
     before: Vec<Arc<Bound>>,
+    ports: Ports,
     _directory: tempfile::TempDir,
 }
 
@@ -96,7 +98,7 @@ impl World {
         let engine = Engine::new(ports.clone(), settings);
         let before = published(&engine, &ports, before).await;
         let bound = published(&engine, &ports, now).await;
-        Self { engine, bound, before, _directory: directory }
+        Self { engine, bound, before, ports, _directory: directory }
     }
 
     /// A world with facilities, devices, alerts, vehicles and contracts: the same ids in both tenants.
@@ -116,6 +118,16 @@ impl World {
     /// What a tenant is served by.
     pub fn served(&self, tenant: &TenantId) -> Option<&Arc<Bound>> {
         self.bound.iter().find(|bound| bound.served().tenant == *tenant)
+    }
+
+    /// Embeds what the log holds and the vectors do not.
+    pub async fn embedded(&self) {
+        let Ports { metadata, vectors, embedder, .. } = self.ports.clone();
+        let relay = Relay { metadata, vectors, embedder, turn: Turn::default() };
+        for tenant in TENANTS {
+            let tenant = TenantId::parse(tenant).unwrap();
+            while relay.step(&tenant, &mut |_| {}).await.unwrap() != Step::InStep {}
+        }
     }
 
     /// Data and errors of a request.
