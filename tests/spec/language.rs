@@ -207,3 +207,18 @@ async fn introspection_is_answered_beside_data() {
     let expected = r#"{"__type":{"name":"Device","kind":"OBJECT"},"facility":{"id":"f1"},"s":{"queryType":{"name":"Query"}},"__typename":"Query"}"#;
     assert_eq!(data.to_string(), expected);
 }
+
+#[tokio::test]
+async fn descriptions_and_deprecations_of_the_ontology_reach_introspection() {
+    let world = World::empty().await;
+    let query = r#"{ f: __type(name: "Facility") { description interfaces { name } } s: __type(name: "DeviceStatus") { enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason } } }"#;
+    for tenant in TENANTS {
+        let told = world.data(&admin(tenant), query).await;
+        assert_eq!(
+            told["f"],
+            json!({"description": "A place where things are stored.", "interfaces": [{"name": "Entity"}]})
+        );
+        let retired = json!({"name": "RETIRED", "description": "Out of use.", "isDeprecated": true, "deprecationReason": "delete it"});
+        assert_eq!(told["s"]["enumValues"][2], retired);
+    }
+}

@@ -54,16 +54,22 @@ async fn hostile_57_nothing_hidden_or_of_another_tenant_is_found() {
     for (tenant, other) in [("alpha", "beta"), ("beta", "alpha")] {
         let eu = principal(tenant, json!({"regions": ["EU"]}));
         let similar = r#"{ x: facilitiesSimilar(query: "a warm place in the south", first: 9) { score node { id } } }"#;
-        let ids = |data: &Json| data["x"].as_array().unwrap().iter().map(|hit| hit["node"]["id"].clone()).collect::<Vec<_>>();
+        let ids =
+            |data: &Json| data["x"].as_array().unwrap().iter().map(|hit| hit["node"]["id"].clone()).collect::<Vec<_>>();
         assert_eq!(ids(&world.data(&admin(tenant), similar).await), ["f2", "f1"]);
         assert_eq!(ids(&world.data(&eu, similar).await), ["f1"], "the rule acts before the limit");
-        for filter in [r#"{id: {eq: "f2"}}"#, r#"{OR: [{region: {eq: "US"}}, {id: {eq: "f2"}}]}"#, r#"{NOT: {id: {eq: "f1"}}}"#] {
-            let query = format!("{{ x: facilitiesSimilar(query: \"south\", where: {filter}, first: 9) {{ node {{ id }} }} }}");
+        for filter in
+            [r#"{id: {eq: "f2"}}"#, r#"{OR: [{region: {eq: "US"}}, {id: {eq: "f2"}}]}"#, r#"{NOT: {id: {eq: "f1"}}}"#]
+        {
+            let query =
+                format!("{{ x: facilitiesSimilar(query: \"south\", where: {filter}, first: 9) {{ node {{ id }} }} }}");
             assert!(ids(&world.data(&eu, &query).await).is_empty(), "{filter}");
             assert_eq!(ids(&world.data(&admin(tenant), &query).await), ["f2"], "{filter}");
         }
         assert_eq!(world.code(&eu, "{ facilitiesSimilar(id: \"f2\") { score } }").await, "NOT_FOUND");
-        let words = format!("{{ x: search(query: \"{other}\", first: 9) {{ legs {{ leg }} node {{ ... on Chunk {{ text }} }} }} }}");
+        let words = format!(
+            "{{ x: search(query: \"{other}\", first: 9) {{ legs {{ leg }} node {{ ... on Chunk {{ text }} }} }} }}"
+        );
         let found = world.data(&admin(tenant), &words).await.to_string();
         assert!(!found.contains(other) && !found.contains("TEXT"), "{found}");
     }
@@ -77,7 +83,11 @@ async fn filters_act_before_the_limit_and_wrong_questions_are_refused() {
         let query = r#"{ search(query: "defrost the freezer every night", types: [Chunk], where: {chunk: {document: {title: {eq: "Keys"}}}}, first: 1) { node { id } } }"#;
         assert_eq!(world.data(&who, query).await["search"], json!([{"node": {"id": "p2#0"}}]));
         let near = r#"{ facilitiesSimilar(id: "f1", first: 1) { node { id } } }"#;
-        assert_eq!(world.data(&who, near).await["facilitiesSimilar"], json!([{"node": {"id": "f2"}}]), "not the record itself");
+        assert_eq!(
+            world.data(&who, near).await["facilitiesSimilar"],
+            json!([{"node": {"id": "f2"}}]),
+            "not the record itself"
+        );
         for (query, code) in [
             ("{ facilitiesSimilar(first: 1) { score } }", "BAD_USER_INPUT"),
             ("{ facilitiesSimilar(query: \"a\", id: \"f1\") { score } }", "BAD_USER_INPUT"),
@@ -102,8 +112,16 @@ async fn what_is_changed_is_found_by_its_new_text_and_what_is_deleted_not_at_all
     }
     world.embedded().await;
     for tenant in TENANTS {
-        let found = world.data(&admin(tenant), "{ search(query: \"violet umbrellas\", first: 9, types: [Chunk]) { legs { leg rank } node { id } } }").await;
-        assert_eq!(found["search"][0], json!({"legs": [{"leg": "DENSE", "rank": 1}, {"leg": "TEXT", "rank": 1}], "node": {"id": "p2#0"}}));
+        let found = world
+            .data(
+                &admin(tenant),
+                "{ search(query: \"violet umbrellas\", first: 9, types: [Chunk]) { legs { leg rank } node { id } } }",
+            )
+            .await;
+        assert_eq!(
+            found["search"][0],
+            json!({"legs": [{"leg": "DENSE", "rank": 1}, {"leg": "TEXT", "rank": 1}], "node": {"id": "p2#0"}})
+        );
         assert!(!found.to_string().contains("p1#0"));
     }
 }
