@@ -117,7 +117,7 @@ fn value(ontology: &Ontology, property: &Property, given: Json) -> Result<Json, 
             };
             items.into_iter().enumerate().map(item).collect::<Result<Vec<_>, _>>().map(Json::Array)
         }
-        _ if property.list => Err(format!("expected a list of {}", scalar::name(&property.scalar))),
+        _ if property.list => Err(format!("expected a list of {}", property.scalar.name())),
         given => single(ontology, &property.scalar, given),
     }
 }

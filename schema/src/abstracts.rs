@@ -207,7 +207,7 @@ fn fields(
 
 /// A property as it is declared.
 fn signature(property: &Property) -> String {
-    let scalar = crate::names::written(&property.scalar);
+    let scalar = property.scalar.name();
     let mark = |required: bool| if required { "!" } else { "" };
     match property.list {
         true => format!("{}: [{scalar}{}]{}", property.name, mark(property.item_required), mark(property.required)),

@@ -25,22 +25,6 @@ pub(crate) fn scalar(name: &str) -> Option<Scalar> {
     })
 }
 
-/// The name of a scalar as the SDL has it.
-pub(crate) fn written(scalar: &Scalar) -> &str {
-    match scalar {
-        Scalar::Id => "ID",
-        Scalar::String => "String",
-        Scalar::Int => "Int",
-        Scalar::Float => "Float",
-        Scalar::Boolean => "Boolean",
-        Scalar::BigInt => "BigInt",
-        Scalar::DateTime => "DateTime",
-        Scalar::Date => "Date",
-        Scalar::Json => "JSON",
-        Scalar::Enum(name) => name,
-    }
-}
-
 /// Names of the API that belong to no single type, and `Path`, which it will have.
 const RESERVED: [&str; 25] = [
     "Query",

@@ -266,6 +266,24 @@ pub enum FieldOf<'a> {
     Join(&'a Join),
 }
 
+impl Scalar {
+    /// The name in SDL and API.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Id => "ID",
+            Self::String => "String",
+            Self::Int => "Int",
+            Self::Float => "Float",
+            Self::Boolean => "Boolean",
+            Self::BigInt => "BigInt",
+            Self::DateTime => "DateTime",
+            Self::Date => "Date",
+            Self::Json => "JSON",
+            Self::Enum(name) => name,
+        }
+    }
+}
+
 impl EntityType {
     /// True for node types.
     pub fn is_node(&self) -> bool {

@@ -61,7 +61,7 @@ fn head(entity: &EntityType) -> String {
 fn property(property: &Property) -> String {
     let scalar = match &property.scalar {
         Scalar::Enum(name) => name.as_str(),
-        known => quipu_resolvers::value::scalar::name(known),
+        known => known.name(),
     };
     let mark = |required| if required { "!" } else { "" };
     let mut told = match property.list {

@@ -3,6 +3,7 @@
 mod access;
 mod connections;
 mod filters;
+mod integration;
 mod language;
 mod live;
 mod reading;

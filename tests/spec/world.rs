@@ -111,7 +111,7 @@ impl World {
         world
     }
 
-    fn bound(&self, principal: &Principal) -> &Arc<Bound> {
+    pub fn bound(&self, principal: &Principal) -> &Arc<Bound> {
         self.served(&principal.tenant).unwrap()
     }
 

@@ -41,7 +41,7 @@ pub fn normalise(scalar: &Scalar, value: &Json) -> Result<Json, String> {
             Ok(day) if text.len() == 10 => Ok(day.to_string().into()),
             _ => Err(format!("expected a Date like 2026-01-31, found {text:?}")),
         },
-        (_, other) => Err(format!("expected {}, found {}", name(scalar), kind(other))),
+        (_, other) => Err(format!("expected {}, found {}", scalar.name(), kind(other))),
     }
 }
 
@@ -53,22 +53,6 @@ pub fn stamp(instant: Timestamp) -> String {
 /// Milliseconds since 1970 as an instant is stored and served.
 pub fn stamp_ms(ms: i64) -> String {
     stamp(Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH))
-}
-
-/// Name of a scalar in the API.
-pub fn name(scalar: &Scalar) -> &str {
-    match scalar {
-        Scalar::Id => "ID",
-        Scalar::String => "String",
-        Scalar::Int => "Int",
-        Scalar::Float => "Float",
-        Scalar::Boolean => "Boolean",
-        Scalar::BigInt => "BigInt",
-        Scalar::DateTime => "DateTime",
-        Scalar::Date => "Date",
-        Scalar::Json => "JSON",
-        Scalar::Enum(name) => name,
-    }
 }
 
 /// A whole number, also when it is written as 3.0.

@@ -121,7 +121,7 @@ impl Generator<'_> {
     /// A filter by a property that is no one's in particular.
     fn by(&mut self, name: &str, scalar: &Scalar, about: &str) -> InputField {
         self.used.filters.insert((scalar.clone(), false));
-        input(name, TypeRef::named(format!("{}ScalarFilters", naming::scalar(scalar))), about)
+        input(name, TypeRef::named(format!("{}ScalarFilters", scalar.name())), about)
     }
 }
 

@@ -15,25 +15,9 @@ pub(super) fn upper(name: &str) -> String {
     }
 }
 
-/// Name of a scalar or enum in SDL.
-pub(super) fn scalar(scalar: &Scalar) -> &str {
-    match scalar {
-        Scalar::Id => "ID",
-        Scalar::String => "String",
-        Scalar::Int => "Int",
-        Scalar::Float => "Float",
-        Scalar::Boolean => "Boolean",
-        Scalar::BigInt => "BigInt",
-        Scalar::DateTime => "DateTime",
-        Scalar::Date => "Date",
-        Scalar::Json => "JSON",
-        Scalar::Enum(name) => name,
-    }
-}
-
 /// Type of a property as the SDL declares it.
 pub(super) fn property(property: &Property) -> TypeRef {
-    let base = TypeRef::named(scalar(&property.scalar));
+    let base = TypeRef::named(property.scalar.name());
     let base = match (property.list, property.item_required) {
         (true, true) => TypeRef::List(Box::new(TypeRef::NonNull(Box::new(base)))),
         (true, false) => TypeRef::List(Box::new(base)),
@@ -49,7 +33,7 @@ pub(super) fn optional_property(of: &Property) -> TypeRef {
 
 /// Name of the filter input of values of that sort, `None` for JSON.
 pub(super) fn filter(of: &Scalar, list: bool) -> Option<String> {
-    let name = scalar(of);
+    let name = of.name();
     match (of, list) {
         (Scalar::Json, _) => None,
         (_, true) => Some(format!("{name}ListFilters")),
@@ -60,7 +44,7 @@ pub(super) fn filter(of: &Scalar, list: bool) -> Option<String> {
 
 /// Name of the mutation input of values of that sort.
 pub(super) fn mutation(of: &Scalar, list: bool) -> String {
-    let name = scalar(of);
+    let name = of.name();
     match (of, list) {
         (_, true) => format!("{name}ListMutations"),
         (Scalar::Json, false) => "JSONMutations".to_owned(),
@@ -72,7 +56,7 @@ pub(super) fn mutation(of: &Scalar, list: bool) -> String {
 /// Name of the object with the figures of single values of that sort, `None` for what has none.
 pub(super) fn figures(of: &Scalar) -> Option<String> {
     use Scalar::{BigInt, Date, DateTime, Float, Int, String};
-    matches!(of, Int | Float | BigInt | String | DateTime | Date).then(|| format!("{}AggregateSelection", scalar(of)))
+    matches!(of, Int | Float | BigInt | String | DateTime | Date).then(|| format!("{}AggregateSelection", of.name()))
 }
 
 /// Whether a property is shown in outputs. What is not shown can be neither sorted by nor aggregated: cursors and figures hold

@@ -52,7 +52,7 @@ fn scalars(ontology: &Ontology) -> Vec<Scalar> {
 
 fn add_filter(generator: &mut Generator<'_>, scalar: &Scalar, list: bool) {
     let Some(name) = naming::filter(scalar, list) else { return };
-    let of = naming::scalar(scalar);
+    let of = scalar.name();
     let one = |operator: &str, about: &str| input(operator, TypeRef::named(of), about);
     let many = |operator: &str, about: &str| input(operator, TypeRef::optional_list(of), about);
     let fields = if list {
@@ -81,7 +81,7 @@ fn add_filter(generator: &mut Generator<'_>, scalar: &Scalar, list: bool) {
 }
 
 fn add_mutation(generator: &mut Generator<'_>, scalar: &Scalar, list: bool) {
-    let of = naming::scalar(scalar);
+    let of = scalar.name();
     let one = |name: &str, about: &str| input(name, TypeRef::named(of), about);
     let mut fields: Vec<InputField> = Vec::with_capacity(3);
     if list {
@@ -100,7 +100,7 @@ fn add_mutation(generator: &mut Generator<'_>, scalar: &Scalar, list: bool) {
 
 fn add_figures(generator: &mut Generator<'_>, scalar: &Scalar) {
     let Some(name) = naming::figures(scalar) else { return };
-    let of = naming::scalar(scalar);
+    let of = scalar.name();
     let figure =
         |name: &str, of: &str, figure, about: &str| part(name, TypeRef::named(of), Part::Figure(figure), about);
     let fields = match scalar {
@@ -170,7 +170,7 @@ fn add_scalar(generator: &mut Generator<'_>, scalar: Scalar) {
     };
     let everywhere = matches!(scalar, Scalar::DateTime | Scalar::Json);
     if everywhere || properties(generator.ontology).any(|property| property.scalar == scalar) {
-        let (name, description) = (naming::scalar(&scalar).to_owned(), Some(description.to_owned()));
+        let (name, description) = (scalar.name().to_owned(), Some(description.to_owned()));
         generator.other("", TypeDef::Scalar { name, description, scalar });
     }
 }

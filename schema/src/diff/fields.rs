@@ -3,7 +3,6 @@
 use indexmap::IndexMap;
 
 use super::{Diff, Effect, Migration};
-use crate::names;
 use crate::ontology::{AbstractType, EdgeType, EntityType, Property};
 
 /// What holds the properties.
@@ -57,7 +56,7 @@ pub(super) fn properties(
 
 /// The type of a property as the SDL has it.
 pub(super) fn signature(of: &Property) -> String {
-    let (scalar, mark) = (names::written(&of.scalar), if of.required { "!" } else { "" });
+    let (scalar, mark) = (of.scalar.name(), if of.required { "!" } else { "" });
     match (of.list, of.item_required) {
         (true, true) => format!("[{scalar}!]{mark}"),
         (true, false) => format!("[{scalar}]{mark}"),
