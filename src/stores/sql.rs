@@ -89,7 +89,9 @@ pub(super) use sql;
 
 impl<'a> Writer<'a> {
     pub(super) fn new(names: &'a Names) -> Self {
-        Self { names, statement: Statement::default(), aliases: 0 }
+        // Room for a question of a few levels.
+        let statement = Statement { text: String::with_capacity(2_048), ..Statement::default() };
+        Self { names, statement, aliases: 0 }
     }
 
     pub(super) fn finish(self) -> Statement {
@@ -157,12 +159,22 @@ impl<'a> Writer<'a> {
 }
 
 /// A JSON path to a property, as an SQL literal. Names come from the ontology; quotes in them are escaped all the same.
-pub(super) fn path(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if plain {
-        return format!("'$.{name}'");
+pub(super) fn path(name: &str) -> Path<'_> {
+    Path(name)
+}
+
+/// Shows a path.
+pub(super) struct Path<'a>(&'a str);
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0;
+        let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if plain {
+            return write!(f, "'$.{name}'");
+        }
+        let quoted = serde_json::Value::from(name).to_string();
+        write!(f, "'$.{}'", quoted.replace('\'', "''"))
     }
-    let quoted = serde_json::Value::from(name).to_string();
-    format!("'$.{}'", quoted.replace('\'', "''"))
 }

@@ -97,7 +97,7 @@ impl Writer<'_> {
             return self.ordered(field, " = ", value, record);
         };
         let edge = matches!(field, Field::EdgeProperty(_));
-        let props = if edge { record.edge_column("props") } else { format!("{}.props", record.name()) };
+        let props = if edge { record.edge_column("props") } else { record.column("props") };
         sql!(self, "(({props} -> {}) = json(", path(&stored.name));
         self.value(value);
         self.put("))");
@@ -133,7 +133,7 @@ impl Writer<'_> {
     fn includes(&mut self, field: &Field, value: &Value, record: &Record) {
         let (Field::Property(stored) | Field::EdgeProperty(stored)) = field else { return self.put("NULL") };
         let edge = matches!(field, Field::EdgeProperty(_));
-        let props = if edge { record.edge_column("props") } else { format!("{}.props", record.name()) };
+        let props = if edge { record.edge_column("props") } else { record.column("props") };
         let path = path(&stored.name);
         sql!(self, "iif(({props} -> {path}) IS NULL, NULL, EXISTS (SELECT 1 FROM json_each({props}, {path})");
         self.put(" AS item WHERE item.value = ");

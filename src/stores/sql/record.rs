@@ -1,5 +1,7 @@
 //! Records inside a statement: where they come from and how their fields are written.
 
+use std::fmt;
+
 use quipu_resolvers::read::{Field, Place, Stored, Via};
 use quipu_schema::ontology::{Direction, Scalar};
 
@@ -30,27 +32,51 @@ pub(super) enum Enclosing<'a> {
     Record(&'a Record),
 }
 
+/// A name in the text: the first letter of the place and a number.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::stores) struct Alias(char, u32);
+
+impl fmt::Display for Alias {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.0, self.1)
+    }
+}
+
+/// A column in the text; those of a relationship that a sub-select carries along have a prefix.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::stores) struct Column<'a> {
+    alias: Alias,
+    carried: bool,
+    column: &'a str,
+}
+
+impl fmt::Display for Column<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}{}", self.alias, if self.carried { "edge_" } else { "" }, self.column)
+    }
+}
+
 impl Record {
-    /// First letter of the alias.
-    fn letter(place: Place) -> char {
-        match place {
+    /// The alias.
+    pub fn name(&self) -> Alias {
+        let letter = match self.place {
             Place::Nodes => 'n',
             Place::Rows => 'r',
             Place::Relationships => 'e',
-        }
+        };
+        Alias(letter, self.alias)
     }
 
-    /// The alias.
-    pub fn name(&self) -> String {
-        format!("{}{}", Self::letter(self.place), self.alias)
+    /// A column of the record.
+    pub fn column<'a>(&self, column: &'a str) -> Column<'a> {
+        Column { alias: self.name(), carried: false, column }
     }
 
     /// A column of the relationship that `EdgeProperty` speaks of.
-    pub fn edge_column(&self, column: &str) -> String {
+    pub fn edge_column<'a>(&self, column: &'a str) -> Column<'a> {
         match self.edge {
-            _ if self.carried => format!("{}.edge_{column}", self.name()),
-            Some(edge) => format!("e{edge}.{column}"),
-            None => format!("{}.{column}", self.name()),
+            Some(edge) if !self.carried => Column { alias: Alias('e', edge), carried: false, column },
+            _ => Column { alias: self.name(), carried: self.carried, column },
         }
     }
 }
@@ -173,7 +199,7 @@ impl Writer<'_> {
             Field::Id => sql!(self, "{}.id", record.name()),
             Field::Type => sql!(self, "(SELECT name FROM kind WHERE key = {}.kind)", record.name()),
             Field::Property(stored) => sql!(self, "({}.props ->> {})", record.name(), path(&stored.name)),
-            Field::EdgeKey => self.put(&record.edge_column("key")),
+            Field::EdgeKey => sql!(self, "{}", record.edge_column("key")),
             Field::EdgeProperty(stored) => sql!(self, "({} ->> {})", record.edge_column("props"), path(&stored.name)),
             Field::AllProperties => sql!(self, "json({}.props)", record.name()),
         }
@@ -183,14 +209,14 @@ impl Writer<'_> {
     pub(super) fn picked(&mut self, field: &Field, record: &Record, of: &str) {
         match field {
             Field::Type if record.place != Place::Relationships => sql!(self, "'{}'", of.replace('\'', "''")),
-            Field::Property(stored) => self.typed(&format!("{}.props", record.name()), stored),
-            Field::EdgeProperty(stored) => self.typed(&record.edge_column("props"), stored),
+            Field::Property(stored) => self.typed(record.column("props"), stored),
+            Field::EdgeProperty(stored) => self.typed(record.edge_column("props"), stored),
             Field::AllProperties => sql!(self, "json(coalesce({}.props, '{{}}'))", record.name()),
             Field::Id | Field::Type | Field::EdgeKey => self.compared(field, record),
         }
     }
 
-    fn typed(&mut self, props: &str, stored: &Stored) {
+    fn typed(&mut self, props: Column<'_>, stored: &Stored) {
         let as_json = stored.list || matches!(stored.scalar, Scalar::Boolean | Scalar::Json | Scalar::Float);
         let arrow = if as_json { "->" } else { "->>" };
         sql!(self, "{props} {arrow} {}", path(&stored.name));
