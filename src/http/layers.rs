@@ -45,7 +45,7 @@ pub(super) async fn around(State(state): State<Arc<AppState>>, mut request: Requ
         // the panic itself is logged where it happens, in this span
         let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
         let response = response.unwrap_or_else(|_| Refusal::internal(&id).into_response());
-        let took_ms = began.elapsed().as_secs_f64() * 1000.0;
+        let took_ms = began.elapsed().as_micros() as f64 / 1000.0;
         tracing::info!(status = response.status().as_u16(), took_ms, "answered");
         response
     };
