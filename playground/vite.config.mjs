@@ -1,4 +1,6 @@
 import { Buffer } from 'node:buffer';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
@@ -28,17 +30,20 @@ function fontsAsFiles() {
 
 /** Writes `x.gz` beside every file that shrinks, so that the server sends it without compressing at run time. */
 function gzipBeside() {
+  let folder;
   return {
     name: 'gzip-beside',
-    enforce: 'post',
-    generateBundle(_options, bundle) {
-      for (const file of Object.values(bundle)) {
-        if (!/\.(js|css|html|svg|ttf)$/.test(file.fileName)) continue;
-        const bytes = Buffer.from(file.type === 'chunk' ? file.code : file.source);
+    apply: 'build',
+    configResolved: ({ root, build }) => {
+      folder = resolve(root, build.outDir);
+    },
+    // From the disk, when all is written: Vite fills in parts of the scripts after every other hook.
+    closeBundle: async () => {
+      for (const name of await readdir(folder, { recursive: true })) {
+        if (!/\.(js|css|html|svg|ttf)$/.test(name)) continue;
+        const bytes = await readFile(join(folder, name));
         const small = gzipSync(bytes, { level: 9 });
-        if (small.length < bytes.length * 0.9) {
-          this.emitFile({ type: 'asset', fileName: `${file.fileName}.gz`, source: small });
-        }
+        if (small.length < bytes.length * 0.9) await writeFile(join(folder, `${name}.gz`), small);
       }
     },
   };

@@ -1,4 +1,4 @@
-import { useCallback, useMemo, useRef, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { explorerPlugin } from '@graphiql/plugin-explorer';
 import { HISTORY_PLUGIN } from '@graphiql/plugin-history';
 import { GraphiQL } from 'graphiql';
@@ -51,7 +51,8 @@ function Workspace({ space, config, token, theme }: WorkspaceProps) {
     const tab = activeTab.current;
     return (outcome: Outcome) => setOutcomes((known) => ({ ...known, [tab]: outcome }));
   }, []);
-  const fetcher = useMemo(() => createFetcher({ endpoint: config.endpoint, token, begin }), [config.endpoint, token, begin]);
+  const { fetcher, stopAll } = useMemo(() => createFetcher({ endpoint: config.endpoint, token, begin }), [config.endpoint, token, begin]);
+  useEffect(() => stopAll, [stopAll]);
   const storage = useMemo(() => storageFor(space), [space]);
   const { plugins, defaultTabs } = useMemo(() => {
     const own = config.examples[space] ?? [];

@@ -20,8 +20,7 @@ interface Options {
 }
 
 interface Sink {
-  next(value: unknown): void;
-  error(error: unknown): void;
+  next(answer: unknown): void;
   complete(): void;
 }
 
@@ -32,16 +31,46 @@ export interface FetcherSettings {
   begin(what: 'run' | 'schema'): (outcome: Outcome) => void;
 }
 
-/** GraphiQL's fetcher. It answers with an observable always, so that the stop button also cancels queries. */
-export function createFetcher({ endpoint, token, begin }: FetcherSettings): Fetcher {
-  return (params: Params, options: Options = {}) => {
+export interface Fetching {
+  fetcher: Fetcher;
+  /** Ends what still runs: a workspace that goes, or a token that changes, leaves no stream behind. */
+  stopAll(): void;
+}
+
+/** Makes GraphiQL's fetcher. It answers with an observable always, so that the stop button also cancels queries. */
+export function createFetcher({ endpoint, token, begin }: FetcherSettings): Fetching {
+  const running = new Set<() => void>();
+  const fetcher = (params: Params, options: Options = {}) => {
     const tell = begin(params.operationName === 'IntrospectionQuery' ? 'schema' : 'run');
     const headers = headersOf(options.headers, token);
     const start = isSubscription(params, options.documentAST) ? subscribe : post;
-    const answers = { subscribe: (sink: Sink) => ({ unsubscribe: start(endpoint, params, headers, sink, tell) }) };
+    const answers = {
+      subscribe(sink: Sink) {
+        let over = false;
+        const end = () => {
+          over = true;
+          running.delete(stop);
+          sink.complete();
+        };
+        // After the end nothing more reaches GraphiQL: it might be running something else by then.
+        const guarded: Sink = {
+          next: (answer) => void (over || sink.next(answer)),
+          complete: () => void (over || end()),
+        };
+        const cancel = start(endpoint, params, headers, guarded, (outcome) => void (over || tell(outcome)));
+        const stop = () => {
+          if (over) return;
+          cancel();
+          end();
+        };
+        running.add(stop);
+        return { unsubscribe: stop };
+      },
+    };
     // GraphiQL always passes one object of callbacks; its type also allows three separate ones.
     return answers as unknown as FetcherReturnType;
   };
+  return { fetcher, stopAll: () => running.forEach((stop) => stop()) };
 }
 
 /** The headers editor's own entries win over the token field. Names in lower case. */
@@ -70,10 +99,9 @@ function post(
   const abort = new AbortController();
   const started = performance.now();
   const elapsed = () => performance.now() - started;
-  let done = false;
+  let answered = false;
   const finish = (answer: unknown, outcome: Outcome) => {
-    if (done) return;
-    done = true;
+    answered = true;
     tell(outcome);
     sink.next(answer);
     sink.complete();
@@ -111,8 +139,8 @@ function post(
     finish(answer, { kind: 'unreachable', ms: elapsed(), problems: problemsOf(answer), hint });
   });
   return () => {
-    if (done) return;
-    done = true;
+    // GraphiQL also unsubscribes from an introspection that has answered.
+    if (answered) return;
     abort.abort();
     tell({ kind: 'stopped' });
   };
@@ -182,6 +210,7 @@ function subscribe(
     },
   );
   return () => {
+    update({ open: false });
     stop();
     void client.dispose();
   };

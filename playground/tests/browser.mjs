@@ -64,7 +64,7 @@ export async function openBrowser(options = {}) {
     viewport: { width: 1440, height: 900 },
     ...options,
   });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(30_000);
   return {
     context,
     close: async () => {

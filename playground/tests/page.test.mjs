@@ -304,6 +304,19 @@ describe('subscriptions', () => {
     assert.deepEqual(wrongs, []);
   });
 
+  test('end when the tenant changes', async () => {
+    const { page } = await open();
+    await pickTenant(page, 'cryox');
+    await enterQuery(page, 'subscription { changes { seq id } }');
+    const [socket] = await Promise.all([page.waitForEvent('websocket'), run(page)]);
+    await page.waitForTimeout(300); // until the subscription has been accepted
+    assert.equal(socket.isClosed(), false);
+    const closed = socket.waitForEvent('close');
+    await pickTenant(page, 'library');
+    await closed;
+    await page.locator('.quipu-outcome').getByText(/runs the query/).waitFor();
+  });
+
   test('a wrong token is refused with a reason', async () => {
     const { page } = await open();
     await page.getByLabel('Token', { exact: true }).fill('not.a.token');

@@ -21,6 +21,7 @@ mod live;
 mod negotiate;
 mod operation;
 mod outbox;
+pub mod playground;
 mod protocol;
 mod reply;
 mod socket;
