@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::admission::{Admission, Streams};
 use super::gateway::{Gateway, Readiness};
+use super::health::Probed;
 use crate::auth::Authenticator;
 use crate::config::{Config, ConfigError};
 use crate::ops::Metrics;
@@ -30,6 +31,7 @@ pub struct AppState {
     pub(super) config: Config,
     pub(super) gateway: Arc<dyn Gateway>,
     pub(super) readiness: Arc<dyn Readiness>,
+    pub(super) probed: Probed,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) authenticator: Authenticator,
@@ -47,7 +49,18 @@ impl AppState {
         let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue);
         let streams = Streams::new(config.live.per_tenant);
         let stopping = watch::Sender::new(false);
-        Ok(Arc::new(Self { config, gateway, readiness, clock, metrics, authenticator, admission, streams, stopping }))
+        Ok(Arc::new(Self {
+            config,
+            gateway,
+            readiness,
+            probed: Probed::default(),
+            clock,
+            metrics,
+            authenticator,
+            admission,
+            streams,
+            stopping,
+        }))
     }
 }
 
