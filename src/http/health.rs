@@ -9,12 +9,35 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, json};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
+use super::gateway::{Probe, Readiness};
 use super::reply::Refusal;
 use super::state::AppState;
 
 /// A store that does not answer in this time counts as down.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer of the parts is good for: anyone may ask, so asking must not be work each time.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// What the parts said last, and when. One asks, others wait for its answer.
+#[derive(Default)]
+pub(super) struct Probed(Mutex<Option<(Instant, Vec<Probe>)>>);
+
+impl Probed {
+    async fn get(&self, readiness: &dyn Readiness) -> Vec<Probe> {
+        let mut last = self.0.lock().await;
+        match &*last {
+            Some((at, probes)) if at.elapsed() < FRESH => probes.clone(),
+            _ => {
+                let probes = readiness.probe().await;
+                *last = Some((Instant::now(), probes.clone()));
+                probes
+            }
+        }
+    }
+}
 
 /// `GET /healthz`: 200 while the process lives.
 pub(super) async fn alive() -> Response {
@@ -23,7 +46,7 @@ pub(super) async fn alive() -> Response {
 
 /// `GET /readyz`: 200 `ready`, 200 `degraded` when something is missing that requests can do without, else 503 `unavailable`.
 pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
-    let Ok(probes) = tokio::time::timeout(PATIENCE, state.readiness.probe()).await else {
+    let Ok(probes) = timeout(PATIENCE, state.probed.get(&*state.readiness)).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unavailable", "parts": {}}))).into_response();
     };
     let stopping = *state.stopping.borrow();

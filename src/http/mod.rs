@@ -42,6 +42,7 @@ pub async fn serve(listener: TcpListener, state: Arc<AppState>, shutdown: impl F
 fn router(state: &Arc<AppState>) -> Router {
     let reads = async || Refusal::method("GET, HEAD");
     let both = async || Refusal::method("GET, HEAD, POST");
+    let pages = state.page.clone().map_or_else(Router::new, playground::routes);
     Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post).fallback(both))
         .route("/healthz", get(health::alive).fallback(reads))
@@ -49,5 +50,6 @@ fn router(state: &Arc<AppState>) -> Router {
         .route("/metrics", get(health::metrics).fallback(reads))
         .fallback(async || Refusal::no_such_path())
         .with_state(state.clone())
+        .merge(pages)
         .layer(from_fn_with_state(state.clone(), layers::around))
 }

@@ -1,5 +1,6 @@
 //! What every request can reach.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use quipu_resolvers::ports::Clock;
@@ -7,6 +8,8 @@ use tokio::sync::watch;
 
 use super::admission::{Admission, Streams};
 use super::gateway::{Gateway, Readiness};
+use super::health::Probed;
+use super::playground::{DemoTenant, PlaygroundConfig};
 use crate::auth::Authenticator;
 use crate::config::{Config, ConfigError};
 use crate::ops::Metrics;
@@ -30,25 +33,57 @@ pub struct AppState {
     pub(super) config: Config,
     pub(super) gateway: Arc<dyn Gateway>,
     pub(super) readiness: Arc<dyn Readiness>,
+    pub(super) probed: Probed,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) authenticator: Authenticator,
     pub(super) admission: Admission,
     pub(super) streams: Streams,
+    /// The analysts' page, where it is served.
+    pub(super) page: Option<PlaygroundConfig>,
     /// Becomes true when the server stops, so that streams end.
     pub(super) stopping: watch::Sender<bool>,
 }
 
 impl AppState {
-    /// Fails when the configuration has no key to verify tokens with.
+    /// Fails when the configuration has no key to verify tokens with, or names a file of tokens that cannot be read.
     pub fn new(parts: Parts) -> Result<Arc<Self>, ConfigError> {
         let Parts { config, gateway, readiness, clock, metrics } = parts;
         let authenticator = Authenticator::new(&config, clock.clone())?;
         let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue);
         let streams = Streams::new(config.live.per_tenant);
+        let page = if config.serves_playground() { Some(page(&config)?) } else { None };
         let stopping = watch::Sender::new(false);
-        Ok(Arc::new(Self { config, gateway, readiness, clock, metrics, authenticator, admission, streams, stopping }))
+        Ok(Arc::new(Self {
+            config,
+            gateway,
+            readiness,
+            probed: Probed::default(),
+            clock,
+            metrics,
+            authenticator,
+            admission,
+            streams,
+            page,
+            stopping,
+        }))
     }
+}
+
+/// What the analysts' page is told. In production no tokens are read, so none can be given away.
+fn page(config: &Config) -> Result<PlaygroundConfig, ConfigError> {
+    let production = config.is_production();
+    let tenants = match &config.playground.demo_tokens {
+        Some(path) if !production => demo_tokens(path)?,
+        _ => Vec::new(),
+    };
+    Ok(PlaygroundConfig { tenants, endpoint: "/graphql".into(), production })
+}
+
+fn demo_tokens(path: &Path) -> Result<Vec<DemoTenant>, ConfigError> {
+    let wrong = |cause: String| ConfigError::one(format!("`playground.demo_tokens`: {}: {cause}", path.display()));
+    let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
 }
 
 /// Done when the server stops.

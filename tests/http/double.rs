@@ -143,11 +143,14 @@ pub struct Health {
     pub store_down: bool,
     pub model_missing: bool,
     pub hangs: bool,
+    /// How often the parts were asked.
+    pub asked: Arc<AtomicUsize>,
 }
 
 #[async_trait]
 impl Readiness for Health {
     async fn probe(&self) -> Vec<Probe> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         if self.hangs {
             std::future::pending::<()>().await;
         }

@@ -28,6 +28,21 @@ async fn health_tells_what_is_missing() {
 }
 
 #[tokio::test]
+async fn asking_for_health_often_is_no_work() {
+    let health = Health::default();
+    let asked = health.asked.clone();
+    let server = start_with(|_| {}, health).await;
+    let ask = || server.client.get(server.url("/readyz")).send();
+    let answers = futures_util::future::join_all((0..50).map(|_| ask())).await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap().status() == 200));
+    let count = asked.load(std::sync::atomic::Ordering::SeqCst);
+    assert!((1..10).contains(&count), "the parts were asked {count} times");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    ask().await.unwrap();
+    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), count + 1, "but they are asked again");
+}
+
+#[tokio::test]
 async fn requests_are_counted() {
     let server = start().await;
     server.ask("{a}").await;

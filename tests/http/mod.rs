@@ -6,6 +6,7 @@ mod hostile;
 mod house;
 mod limits;
 mod load;
+mod page;
 mod real;
 mod server;
 mod socket;
