@@ -4,5 +4,6 @@
 
 mod boundary;
 mod contract;
+mod documents;
 mod http;
 mod spec;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 /// Who asks, as a token would say it.
 #[derive(Debug, Args)]
 pub struct Caller {
-    /// Whom to act for (the claim `sub`)
+    /// Whom to act for (the claim `sub`); without it there is no identity, and rules let nothing through
     #[arg(long, value_name = "NAME")]
     pub subject: Option<String>,
     /// A role; repeat for several

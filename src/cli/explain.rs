@@ -26,7 +26,7 @@ use crate::config::Config;
 #[command(after_help = "\
 Examples:
   quipu explain --tenant library query.graphql
-  quipu explain --tenant cryox query.graphql --claim 'regions=[\"EU\"]' --variables '{\"first\": 5}'")]
+  quipu explain --tenant cryox query.graphql --subject eva --claim 'regions=[\"EU\"]' --variables '{\"first\": 5}'")]
 pub struct Explain {
     /// The tenant to ask
     #[arg(long, value_name = "TENANT", value_parser = caller::tenant)]

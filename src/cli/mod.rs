@@ -30,7 +30,7 @@ Examples:
   quipu ontology check knowledge.graphql             see what is wrong with an ontology
   quipu ontology publish --tenant acme knowledge.graphql
   quipu import --tenant acme records.jsonl           load records, as many as you like
-  quipu token --tenant acme --role admin --ttl 8h    a token to ask questions with
+  quipu token --tenant acme --subject ada --role admin    a token to ask questions with
   quipu serve                                        serve every published tenant
 
 Settings come from quipu.toml in the current folder, or --config FILE, or QUIPU_CONFIG;

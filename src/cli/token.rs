@@ -22,7 +22,7 @@ use crate::stores::clock::SystemClock;
 Examples:
   quipu token --tenant acme
   quipu token --tenant acme --subject ada --role admin --role finance --ttl 8h
-  quipu token --tenant cryox --claim 'regions=[\"EU\",\"NA\"]' --config quipu-demo/quipu.toml
+  quipu token --tenant cryox --subject eva --claim 'regions=[\"EU\",\"NA\"]' --config quipu-demo/quipu.toml
   curl localhost:8080/graphql -H \"authorization: Bearer $(quipu token --tenant acme)\" \\
     -H 'content-type: application/json' -d '{\"query\":\"{ __typename }\"}'")]
 pub struct Token {

@@ -34,7 +34,7 @@ const FIRST_QUERY: &str = include_str!("../../../playground/examples/library/01-
 Examples:
   quipu demo
   quipu demo --dir /tmp/demo --listen 127.0.0.1:9000
-  quipu token --tenant cryox --role admin --config quipu-demo/quipu.toml
+  quipu token --tenant cryox --subject ada --role admin --config quipu-demo/quipu.toml
 
 Other commands work on the running demo, too: give them --config DIR/quipu.toml.")]
 pub struct Demo {

@@ -1,0 +1,104 @@
+//! What the documents say of the code, compared with the code: settings, error codes, directives, names of files.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The rows of the README's table of settings, made of the reference: every key with its default or an example.
+fn settings() -> Vec<String> {
+    let (mut section, mut about, mut rows) = (String::new(), Vec::new(), Vec::new());
+    for line in quipu::config::reference().lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+            about.clear();
+        } else if let Some(comment) = line.strip_prefix("# ") {
+            about.push(comment.to_owned());
+        } else if let Some((name, value)) = line.strip_prefix('#').and_then(|line| line.split_once(" = ")) {
+            rows.push(format!("| `{section}.{name}` | `{value}` | {} |", about.join(" ")));
+            about.clear();
+        }
+    }
+    rows
+}
+
+#[test]
+fn the_readme_has_every_setting() {
+    let readme = text("README.md");
+    let rows = settings();
+    assert!(rows.len() > 40, "the reference is read");
+    let shown: Vec<_> = readme.lines().filter(|line| is_setting(line)).collect();
+    assert_eq!(shown, rows, "the table of settings in README.md should be\n{}\n", rows.join("\n"));
+}
+
+/// A row of a table that begins with `section.key`.
+fn is_setting(line: &str) -> bool {
+    let name = line.strip_prefix("| `").and_then(|rest| rest.split_once('`')).map(|(name, _)| name);
+    name.and_then(|name| name.split_once('.')).is_some_and(|(section, key)| {
+        let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        is_word(section) && is_word(key)
+    })
+}
+
+/// The names, in backticks and without arguments, that begin the rows of the table below a heading.
+fn column(document: &str, heading: &str) -> BTreeSet<String> {
+    let below = document.split_once(heading).unwrap_or_else(|| panic!("there is no heading {heading:?}")).1;
+    let rows = below.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| Some(row.strip_prefix("| `")?.split(['`', '(']).next()?.to_owned())).collect()
+}
+
+#[test]
+fn the_readme_has_every_error_code() {
+    let source = text("resolvers/src/fault.rs");
+    let names =
+        source.split_once("fn as_str").and_then(|(_, rest)| rest.split_once("fn status")).expect("two functions").0;
+    let codes: BTreeSet<String> =
+        names.lines().filter_map(|line| Some(line.split_once("=> \"")?.1.split_once('"')?.0.to_owned())).collect();
+    assert!(codes.len() > 20, "the codes are read");
+    assert_eq!(column(&text("README.md"), "\n## Errors"), codes);
+}
+
+#[test]
+fn the_readme_has_every_directive() {
+    let source = text("schema/src/directives.rs");
+    let table = source.split_once("const SIGNATURES").and_then(|(_, rest)| rest.split_once("];")).expect("a table").0;
+    let names = table.split("on(").skip(1).filter_map(|rest| rest.split('"').nth(1));
+    let names: BTreeSet<String> = names.filter(|name| *name != "specifiedBy").map(|name| format!("@{name}")).collect();
+    assert!(names.len() > 10, "the directives are read");
+    assert_eq!(column(&text("README.md"), "\n### Directives"), names);
+}
+
+/// Documents that name files, and the folders in which a name may be meant.
+#[test]
+fn documents_name_files_that_are_there() {
+    let mut missing = Vec::new();
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = text(document);
+        let linked = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        // The picture is taken of the running demo, and committed after what it shows.
+        let linked =
+            linked.filter(|target| !target.contains("://") && !target.starts_with('#') && !target.ends_with(".png"));
+        let quoted = text.split('`').skip(1).step_by(2).map(|word| word.split("::").next().unwrap_or(word));
+        let quoted = quoted.filter(|word| word.ends_with(".rs") && !word.contains([' ', '<', '*']));
+        for name in linked.chain(quoted) {
+            let name = name.split('#').next().unwrap_or(name);
+            let roots = [
+                "",
+                "src",
+                "resolvers/src",
+                "schema/src",
+                "resolvers/src/engine",
+                "resolvers/src/document",
+                "src/http",
+            ];
+            if !roots.iter().any(|root| Path::new(ROOT).join(root).join(name).exists()) {
+                missing.push(format!("{document}: {name}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
