@@ -41,11 +41,6 @@ impl Process {
         let ticks: u64 = after_name.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
         Duration::from_millis(ticks * 10)
     }
-
-    /// The memory that it holds, in bytes.
-    pub fn resident(&self) -> u64 {
-        resident(&self.child.id().to_string())
-    }
 }
 
 /// The memory that a process holds, in bytes; `self` names this one.

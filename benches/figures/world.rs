@@ -42,8 +42,8 @@ pub fn directory() -> PathBuf {
 /// The shipped model, loaded at the first text.
 pub fn embedder() -> LazyEmbedder {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/all-MiniLM-L6-v2");
-    // The library's path comes from the environment, as for a server that names none in its configuration.
-    let library = quipu::config::Config::load(None).ok().and_then(|config| config.embedding.dylib);
+    // As for a server that names no library in its configuration.
+    let library = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from);
     LazyEmbedder::new(&model, library, std::thread::available_parallelism().map_or(1, usize::from))
 }
 

@@ -40,7 +40,7 @@ pub fn matching(matching: &Matching, words: &str, names: &Names) -> Statement {
     writer.bind(Parameter::Text(words.to_owned()));
     sql!(writer, " AND p.tenant = {} AND ", names.tenant);
     writer.is_within(&matching.within, "p");
-    sql!(writer, " ORDER BY {text}.rank LIMIT ");
+    sql!(writer, " ORDER BY {text}.rank LIMIT 0 + ");
     writer.bind(Parameter::Int(i64::from(matching.limit)));
     writer.finish()
 }
@@ -94,7 +94,7 @@ pub fn nearest_of_few(nearest: &Nearest, names: &Names) -> Statement {
     writer.space("key", within, &nearest.property, nearest.vector.len());
     sql!(writer, " WHERE {name}.tenant = {tenant} AND {name}.kind = {key}");
     writer.conditions(&record, &[(within.of.as_str(), [&within.visible, &within.filter])]);
-    sql!(writer, " ORDER BY score DESC, {name}.id LIMIT ");
+    sql!(writer, " ORDER BY score DESC, {name}.id LIMIT 0 + ");
     writer.bind(Parameter::Int(i64::from(nearest.limit)));
     writer.put(")");
     writer.finish()

@@ -117,18 +117,19 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes ` LIMIT ? OFFSET ?` as far as it is needed.
+    /// Writes ` LIMIT ? OFFSET ?` as far as it is needed. A bare parameter there would have SQLite look at its value while it plans, and
+    /// so plan again for every value that is bound; a sum with it is left alone.
     pub(super) fn limit(&mut self, window: &Window) {
         match (window.limit, window.offset) {
             (None, 0) => return,
             (Some(limit), _) => {
-                self.put(" LIMIT ");
+                self.put(" LIMIT 0 + ");
                 self.bind(Parameter::Int(i64::from(limit)));
             }
             (None, _) => self.put(" LIMIT -1"),
         }
         if window.offset > 0 {
-            self.put(" OFFSET ");
+            self.put(" OFFSET 0 + ");
             self.bind(Parameter::Int(i64::from(window.offset)));
         }
     }
