@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests may read the environment and the time of day")]
 
 mod boundary;
+mod cli;
 mod contract;
 mod documents;
 mod http;

@@ -7,9 +7,9 @@ use serde_json::{Map, Value as Json};
 /// Who asks, as a token would say it.
 #[derive(Debug, Args)]
 pub struct Caller {
-    /// Whom to act for (the claim `sub`); without it there is no identity, and rules let nothing through
-    #[arg(long, value_name = "NAME")]
-    pub subject: Option<String>,
+    /// Whom to act for: the claim `sub`, without which most rules let nobody pass
+    #[arg(long, value_name = "NAME", default_value = "cli")]
+    pub subject: String,
     /// A role; repeat for several
     #[arg(long = "role", value_name = "ROLE")]
     pub roles: Vec<String>,

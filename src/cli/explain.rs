@@ -50,13 +50,11 @@ impl Explain {
             .map_err(|error| Failure::refused(format!("cannot read {}: {error}", self.file.display())))?;
         let mut claims = self.caller.claims().map_err(Failure::usage)?;
         claims.insert("roles".to_owned(), self.caller.roles.into());
-        if let Some(subject) = &self.caller.subject {
-            claims.insert("sub".to_owned(), subject.as_str().into());
-        }
+        claims.insert("sub".to_owned(), self.caller.subject.as_str().into());
         let deadline = Instant::now() + config.server.request_timeout;
         let app = App::open(config).await?;
         let bound = served(&app, &self.tenant).await?;
-        let (subject, claims) = (self.caller.subject, Json::Object(claims));
+        let (subject, claims) = (Some(self.caller.subject), Json::Object(claims));
         let principal = Principal { tenant: self.tenant, subject, claims, operator: false };
         let ask = Ask {
             query,

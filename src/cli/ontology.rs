@@ -1,4 +1,4 @@
-//! `quipu ontology check | print | publish`.
+//! `quipu ontology check | print | diff | publish`.
 
 use std::fs;
 use std::io::{self, IsTerminal};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use quipu_resolvers::guard::TenantId;
 use quipu_schema::api::Api;
+use quipu_schema::diff::{Effect, diff};
 use quipu_schema::ontology::Ontology as Compiled;
 
 use super::failure::Failure;
@@ -15,11 +16,12 @@ use crate::app::App;
 use crate::config::Config;
 use crate::tenants;
 
-/// Check, print and publish ontologies
+/// Check, print, compare and publish ontologies
 #[derive(Debug, Subcommand)]
 pub enum Ontology {
     Check(Check),
     Print(Print),
+    Diff(Diff),
     Publish(Publish),
 }
 
@@ -45,9 +47,24 @@ pub struct Print {
     api: bool,
 }
 
+/// Compare two ontologies: what is safe, what breaks clients, and what the data needs
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  quipu ontology diff knowledge.graphql changed.graphql
+
+The exit code is 1 when something breaks clients.")]
+pub struct Diff {
+    /// The ontology that is served now
+    old: PathBuf,
+    /// The one that shall take its place
+    new: PathBuf,
+}
+
 /// Publish an ontology for a tenant, which is made when it is not there
 ///
-/// A running server serves it within a second; requests in flight finish on the one before.
+/// A running server serves it within a second; requests in flight finish on the one before. What
+/// changes for clients is printed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -66,6 +83,7 @@ impl Ontology {
         match self {
             Self::Check(check) => check.run(),
             Self::Print(print) => print.run(),
+            Self::Diff(diff) => diff.run(),
             Self::Publish(publish) => {
                 let (sdl, ontology) = read(&publish.file)?;
                 let config = load()?;
@@ -111,6 +129,19 @@ impl Print {
     }
 }
 
+impl Diff {
+    fn run(self) -> Result<(), Failure> {
+        let ((_, old), (_, new)) = (read(&self.old)?, read(&self.new)?);
+        let diff = diff(&old, &new);
+        print(&diff);
+        match diff.count(Effect::Breaking) {
+            0 => Ok(()),
+            1 => Err(Failure::refused("1 change breaks clients")),
+            some => Err(Failure::refused(format!("{some} changes break clients"))),
+        }
+    }
+}
+
 impl Publish {
     async fn run(self, config: Config, sdl: String, ontology: Compiled) -> Result<(), Failure> {
         let app = App::open(config).await?;
@@ -126,6 +157,12 @@ impl Publish {
             _ => format!("published version {version} for {}\n", self.tenant),
         };
         print(told);
+        // The one before may be of a Quipu that compiled more; then there is nothing to compare with.
+        if let Some(old) =
+            before.filter(|(old, _)| *old != version).and_then(|(_, sdl)| quipu_schema::compile(&sdl).ok())
+        {
+            print(format_args!("\n{}", diff(&old, &ontology)));
+        }
         Ok(())
     }
 }

@@ -41,7 +41,7 @@ impl Token {
     pub fn run(self, config: &Config) -> Result<(), Failure> {
         let claims = self.caller.claims().map_err(Failure::usage)?;
         let Caller { subject, roles, .. } = self.caller;
-        let wish = Wish { tenant: self.tenant, subject, roles, claims, ttl: self.ttl };
+        let wish = Wish { tenant: self.tenant, subject: Some(subject), roles, claims, ttl: self.ttl };
         print(format_args!("{}\n", auth::mint(config, wish, SystemClock.now_ms())?));
         Ok(())
     }

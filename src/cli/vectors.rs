@@ -48,8 +48,25 @@ pub async fn wait(app: &App, tenant: &TenantId) -> Result<bool, Failure> {
     }
 }
 
+/// As [`wait`] for the demo's tenants, where without a model nothing is counted: that would take longer than starting does.
+pub async fn wait_for_demo(app: &App) -> Result<bool, Failure> {
+    for tenant in app.tenants.names() {
+        if app.relay.is_in_step(&tenant).await? {
+            continue;
+        }
+        if let EmbedderStatus::Unavailable(reason) = app.embedder.status().await {
+            failure::warn(&format!("texts are not embedded: {reason}"));
+            return Ok(false);
+        }
+        if !wait(app, &tenant).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Why there are no vectors, for whoever runs the gateway.
-pub async fn reason(app: &App) -> String {
+async fn reason(app: &App) -> String {
     match app.embedder.status().await {
         EmbedderStatus::Unavailable(reason) => reason,
         EmbedderStatus::NotLoaded | EmbedderStatus::Ready => "the model was not there; try again".to_owned(),

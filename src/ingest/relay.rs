@@ -72,7 +72,7 @@ impl Relay {
     /// # Errors
     /// `EMBEDDING_UNAVAILABLE` when there are texts and no model, or a store's.
     pub async fn step(&self, tenant: &TenantId, embedded: &mut (dyn FnMut(usize) + Send)) -> Result<Step, Fault> {
-        if self.vectors.position(tenant).await? >= self.metadata.head(tenant).await? {
+        if self.is_in_step(tenant).await? {
             return Ok(Step::InStep);
         }
         let Some(_turn) = self.turn.take() else { return Ok(Step::Elsewhere) };
@@ -113,7 +113,15 @@ impl Relay {
         Ok(names.into_iter().zip(vectors).map(change).collect())
     }
 
-    /// How many texts the vectors are behind the log.
+    /// Whether the vectors have followed the whole log.
+    ///
+    /// # Errors
+    /// A store's.
+    pub async fn is_in_step(&self, tenant: &TenantId) -> Result<bool, Fault> {
+        Ok(self.vectors.position(tenant).await? >= self.metadata.head(tenant).await?)
+    }
+
+    /// How many texts the vectors are behind the log. Reads the log from where the vectors are.
     ///
     /// # Errors
     /// A store's.

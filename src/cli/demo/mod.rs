@@ -59,15 +59,11 @@ impl Demo {
             load::load(&app, &tenant).await?;
             app.engine.catch_up(&tenant.name).await?;
         }
-        let mut embedded = true;
-        for tenant in app.tenants.names() {
-            // Without a model the first warning says it for all.
-            embedded = embedded && vectors::wait(&app, &tenant).await?;
-        }
+        let embedded = vectors::wait_for_demo(&app).await?;
         ops::start_log(&app.config.logs)?;
-        let address = serve::announce(&listener)?;
         let tokens = tokens(&app.config, app.ports.clock.now_ms())?;
         folder::offer(&app.config, &tokens.iter().filter(|t| t.offered).map(Token::offer).collect::<Vec<_>>())?;
+        let address = serve::announce(&listener)?;
         print(welcome(address, &tokens));
         if !embedded {
             failure::warn(

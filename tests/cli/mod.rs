@@ -1,0 +1,7 @@
+//! The real binary: exit codes, messages, and what one command does for the next.
+
+mod commands;
+mod demo;
+mod import;
+mod quipu;
+mod running;

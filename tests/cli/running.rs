@@ -1,0 +1,62 @@
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use super::quipu::{FARM, Quipu};
+
+const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
+
+#[tokio::test]
+async fn a_running_server_serves_what_others_publish_and_import_within_a_second() {
+    let quipu = Quipu::new();
+    quipu.file("farm.graphql", FARM);
+    let running = quipu.start(&SERVE);
+    let token = quipu.token("farm", &["--role", "admin"]);
+    let before = running.ask(&token, "{ __typename }").await;
+    assert!(before.get("data").is_none(), "nothing is published: {before}");
+
+    assert_eq!(quipu.run(&["ontology", "publish", "--tenant", "farm", "farm.graphql"]).code, Some(0));
+    running.within_a_second(&token, "{ farms { name } }", |answer| answer["data"] == json!({"farms": []})).await;
+
+    quipu.file("a.jsonl", r#"{"node":"Farm","id":"1","properties":{"name":"A","region":"EU","about":"cows"}}"#);
+    assert_eq!(quipu.run(&["import", "--tenant", "farm", "--no-embed", "a.jsonl"]).code, Some(0));
+    let query = "{ farms { name } }";
+    running.within_a_second(&token, query, |answer| answer["data"] == json!({"farms": [{"name": "A"}]})).await;
+
+    quipu.file("farm.graphql", FARM.replace("kind: String!", "kind: String!  legs: Int"));
+    assert_eq!(quipu.run(&["ontology", "publish", "--tenant", "farm", "farm.graphql"]).code, Some(0));
+    running.within_a_second(&token, "{ animals { legs } }", |answer| answer.get("errors").is_none()).await;
+
+    let ended = running.stop();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!ended.err.contains('\u{1b}'), "colours where nobody sees them: {ended:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_a_model_is_degraded_and_says_so() {
+    let quipu = Quipu::with_farm();
+    let running = quipu.start(&SERVE);
+    let ready = reqwest::get(format!("http://{}/readyz", running.address)).await.expect("it answers");
+    assert_eq!(ready.status(), 200);
+    let ready: serde_json::Value = ready.json().await.expect("JSON");
+    assert_eq!(ready["status"], "degraded");
+    assert_eq!(ready["parts"], json!({"graph": "up", "metadata": "up", "vectors": "up", "embedding": "down"}));
+    let token = quipu.token("farm", &["--role", "admin"]);
+    let answer = running.ask(&token, "{ farmsSimilar(query: \"cows\", first: 1) { score } }").await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "EMBEDDING_UNAVAILABLE", "{answer}");
+}
+
+#[test]
+fn a_taken_port_is_refused_with_its_number_and_a_way_out() {
+    let quipu = Quipu::with_farm();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    for args in [&["serve", "--listen", &address][..], &["demo", "--dir", "d", "--listen", &address]] {
+        let ended = quipu.run(args);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let port = address.rsplit(':').next().expect("a port");
+        assert!(ended.err.contains(&format!("port {port} of 127.0.0.1 is taken")), "{ended:?}");
+        assert!(ended.err.contains("--listen"), "{ended:?}");
+    }
+    assert!(!quipu.path("d/quipu.db").exists(), "nothing is loaded for a port that is taken");
+}
