@@ -15,10 +15,10 @@ use super::world::{World, tenant};
 pub fn ontology(types: usize, relationships: usize) -> String {
     let mut sdl = String::new();
     for n in 0..types {
-        let _ = write!(
+        let _ = writeln!(
             sdl,
             "type Thing{n} @node {{ id: ID! name: String! @index code: String! @unique state: String size: Int weight: Float \
-             made: DateTime day: Date active: Boolean tags: [String!]\n"
+             made: DateTime day: Date active: Boolean tags: [String!]"
         );
         for r in 0..relationships {
             let to = (n + 1 + r * 7) % types;

@@ -40,6 +40,7 @@ pub fn directory() -> PathBuf {
 }
 
 /// The shipped model, loaded at the first text.
+#[expect(clippy::disallowed_methods, reason = "a benchmark has no configuration file")]
 pub fn embedder() -> LazyEmbedder {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/all-MiniLM-L6-v2");
     // As for a server that names no library in its configuration.
