@@ -1,19 +1,20 @@
 //! Deciding on a change: one transaction of the only writer.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use quipu_resolvers::change::{Accepted, Change, Effect, Op};
+use quipu_resolvers::change::{Accepted, Change, Effect, Op, Ref};
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::Allowed;
 use quipu_resolvers::ports::{Call, StoreName, Terms};
-use serde_json::{Map, Value as Json};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, query};
 
 use super::connections::{Failure, within};
+use super::fold::{Folded, fold};
 use super::{Embedded, known, records, registry, unknown_tenant};
 use crate::stores::sql::names::{NameOf, Names};
 use crate::stores::verdict::{Verdict, decide};
@@ -87,7 +88,7 @@ async fn write(
     }
     known::intern(connection, &mut names, &registry::names_of(&change.ops)).await?;
     let held = registry::load(connection, &names, &change.ops).await?;
-    let verdict = match decide(change.clone(), held) {
+    let verdict = match decide(change, held) {
         Ok(verdict) => verdict,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -95,12 +96,12 @@ async fn write(
         .bind(names.tenant)
         .fetch_one(&mut *connection)
         .await?;
-    let seq = if verdict.change.ops.is_empty() { head } else { head + 1 };
+    let seq = if verdict.ops.is_empty() { head } else { head + 1 };
     let effects = json(&verdict.effects)?;
     if seq > head {
         registry::store(connection, &names, &verdict).await?;
         store_rows(connection, &names, &verdict).await?;
-        append(connection, names.tenant, seq, terms, &json(&verdict.change)?, &effects).await?;
+        append(connection, names.tenant, seq, terms, &json(&Logged { ops: &verdict.ops })?, &effects).await?;
     }
     if let (Some(key), Some(digest)) = (terms.idempotency_key, &digest) {
         query("INSERT INTO idempotency (tenant, key, digest, seq, effects, at) VALUES (?, ?, ?, ?, ?, ?)")
@@ -138,26 +139,22 @@ async fn replay(
     Ok(Some(Ok(Accepted { seq: number(row.try_get(1)?), effects, appended: false, replayed: true })))
 }
 
+/// A change as the log keeps it.
+#[derive(Serialize)]
+struct Logged<'a> {
+    ops: &'a [Cow<'a, Op>],
+}
+
 /// Writes the rows of the relational tables that a verdict speaks of.
-async fn store_rows(connection: &mut SqliteConnection, names: &Names, verdict: &Verdict) -> Result<(), Failure> {
-    let mut gone = Vec::new();
-    let mut puts: BTreeMap<(i64, String), Map<String, Json>> = BTreeMap::new();
-    for op in &verdict.change.ops {
-        match op {
-            Op::Put { record, row: true, set, .. } => {
-                let key = (names.key(NameOf::Row, &record.of), record.id.clone());
-                puts.entry(key).or_default().extend(set.clone());
-            }
-            Op::Delete { record, row: true } => {
-                let key = (names.key(NameOf::Row, &record.of), record.id.clone());
-                puts.remove(&key);
-                gone.push(key);
-            }
-            _ => {}
-        }
-    }
-    records::delete_rows(connection, names.tenant, &gone).await?;
-    records::put(connection, "record", names.tenant, puts.into_iter().collect()).await?;
+async fn store_rows(connection: &mut SqliteConnection, names: &Names, verdict: &Verdict<'_>) -> Result<(), Failure> {
+    let Folded { rows, rows_gone, .. } = fold(verdict.ops.iter().map(Cow::as_ref));
+    let key = |record: &Ref| names.key(NameOf::Row, &record.of);
+    let gone: Vec<(i64, &str)> = rows_gone.iter().map(|record| (key(record), record.id.as_str())).collect();
+    let text =
+        "DELETE FROM record WHERE (tenant, kind, id) IN (SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2))";
+    registry::each(connection, names.tenant, &gone, text).await?;
+    let puts = rows.into_iter().map(|(record, set)| ((key(record), record.id.as_str()), set));
+    records::put(connection, "record", names.tenant, puts.collect()).await?;
     Ok(())
 }
 
@@ -187,7 +184,7 @@ fn digest(change: &Change) -> Vec<u8> {
     Sha256::digest(serde_json::to_vec(change).unwrap_or_default()).to_vec()
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
     serde_json::to_string(value).map_err(|error| Failure::Store(sqlx::Error::Encode(error.into())))
 }
 

@@ -1,6 +1,6 @@
 //! Applying the log to the graph: entries in order, as sets, in one transaction with the position.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -8,13 +8,14 @@ use quipu_resolvers::change::{Entry, Ref};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
 use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching, StoreName};
-use serde_json::{Map, Value as Json, json};
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row, query};
+use sqlx::{Connection, query};
 
+use super::accept::json;
 use super::connections::{Failure, within};
-use super::fold::{Between, Folded, fold};
-use super::records::{merge, object};
+use super::fold::{Ends, Folded, Set, fold};
+use super::records::{by_position, merge};
+use super::registry::{between, each};
 use super::{BACKGROUND, Embedded, EmbeddedGraph, known, metadata, records, tenants, text};
 use crate::stores::sql::names::{NameOf, Names};
 
@@ -88,123 +89,95 @@ pub(super) async fn catch_up(
     tenants::set_position(connection, names.tenant, FOLLOWER, last.seq).await
 }
 
-async fn write(connection: &mut SqliteConnection, names: &mut Names, folded: Folded) -> Result<Applied, Failure> {
+async fn write(connection: &mut SqliteConnection, names: &mut Names, folded: Folded<'_>) -> Result<Applied, Failure> {
     known::intern(connection, names, &names_of(&folded)).await?;
     text::learn(connection, names, &folded.embedded).await?;
     let mut applied = Applied::default();
     applied.relationships_deleted += unlink(connection, names, &folded.links_gone).await?;
     applied.relationships_deleted += delete(connection, names, &folded.nodes_gone).await?;
-    let gone = folded.nodes_gone.iter().map(|record| (false, record));
-    let gone: Vec<_> = gone.chain(folded.rows_gone.iter().map(|record| (true, record))).collect();
+    let gone = folded.nodes_gone.iter().map(|record| (false, *record));
+    let gone: Vec<_> = gone.chain(folded.rows_gone.iter().map(|record| (true, *record))).collect();
     text::forget(connection, names, &gone).await?;
-    let puts = folded.nodes.into_iter();
-    let puts = puts.map(|(record, set)| ((names.key(NameOf::Node, &record.of), record.id), set)).collect();
+    let key = |record: &Ref| names.key(NameOf::Node, &record.of);
+    let puts = folded.nodes.into_iter().map(|(record, set)| ((key(record), record.id.as_str()), set)).collect();
     let nodes = records::put(connection, "node", names.tenant, puts).await?;
     applied.relationships_created += link(connection, names, folded.links).await?;
     text::index(connection, names, &folded.texts, &nodes).await?;
     Ok(applied)
 }
 
-fn names_of(folded: &Folded) -> BTreeSet<(NameOf, &str)> {
+fn names_of<'a>(folded: &Folded<'a>) -> BTreeSet<(NameOf, &'a str)> {
     let nodes = folded.nodes.keys().map(|record| (NameOf::Node, record.of.as_str()));
-    let rows = folded.rows.iter().map(|record| (NameOf::Row, record.of.as_str()));
-    let links = folded.links.keys().map(|((of, _, _), _)| (NameOf::Relationship, of.as_str()));
+    let rows = folded.rows.keys().map(|record| (NameOf::Row, record.of.as_str()));
+    let links = folded.links.keys().map(|((of, _, _), _)| (NameOf::Relationship, *of));
     nodes.chain(rows).chain(links).collect()
-}
-
-fn between(names: &Names, (of, from, to): &Between) -> Vec<Json> {
-    let node = |record: &Ref| names.key(NameOf::Node, &record.of);
-    vec![
-        names.key(NameOf::Relationship, of).into(),
-        node(from).into(),
-        from.id.clone().into(),
-        node(to).into(),
-        to.id.clone().into(),
-    ]
 }
 
 async fn unlink(
     connection: &mut SqliteConnection,
     names: &Names,
-    gone: &BTreeSet<(Between, Option<String>)>,
+    gone: &BTreeSet<(Ends<'_>, Option<&str>)>,
 ) -> Result<u64, Failure> {
-    if gone.is_empty() {
-        return Ok(0);
-    }
-    let list = gone.iter().map(|(link, key)| {
-        let mut parts = between(names, link);
-        parts.push(json!(key));
-        Json::Array(parts)
+    let list = gone.iter().map(|((of, from, to), key)| {
+        let (of, from, start, to, end) = between(names, of, from, to);
+        (of, from, start, to, end, key)
     });
     let text = "DELETE FROM edge WHERE rid IN (SELECT e.rid FROM json_each(?2) AS gone \
                 CROSS JOIN node AS a ON a.tenant = ?1 AND a.kind = gone.value ->> 1 AND a.id = gone.value ->> 2 \
                 CROSS JOIN node AS b ON b.tenant = ?1 AND b.kind = gone.value ->> 3 AND b.id = gone.value ->> 4 \
                 CROSS JOIN edge AS e ON e.tenant = ?1 AND e.kind = gone.value ->> 0 AND e.src = a.rid AND e.dst = b.rid \
                 AND e.key = coalesce(gone.value ->> 5, e.key))";
-    let list: Json = list.collect();
-    let done = query(text).bind(names.tenant).bind(list.to_string()).execute(connection).await?;
-    Ok(done.rows_affected())
+    each(connection, names.tenant, &list.collect::<Vec<_>>(), text).await
 }
 
 /// Removes nodes with their relationships; says how many of these there were.
-async fn delete(connection: &mut SqliteConnection, names: &Names, gone: &BTreeSet<Ref>) -> Result<u64, Failure> {
-    if gone.is_empty() {
-        return Ok(0);
-    }
-    let list: Json = gone.iter().map(|record| json!([names.key(NameOf::Node, &record.of), record.id])).collect();
-    let list = list.to_string();
+async fn delete(connection: &mut SqliteConnection, names: &Names, gone: &BTreeSet<&Ref>) -> Result<u64, Failure> {
+    let list = gone.iter().map(|record| (names.key(NameOf::Node, &record.of), record.id.as_str()));
+    let list: Vec<(i64, &str)> = list.collect();
     let edges = "WITH gone AS (SELECT node.rid FROM json_each(?2) AS wanted CROSS JOIN node \
                  ON node.tenant = ?1 AND node.kind = wanted.value ->> 0 AND node.id = wanted.value ->> 1), \
                  ways AS (SELECT key FROM kind WHERE tenant = ?1 AND sort = 2) \
                  DELETE FROM edge WHERE rid IN ( \
                  SELECT e.rid FROM gone CROSS JOIN ways CROSS JOIN edge AS e ON e.tenant = ?1 AND e.kind = ways.key AND e.src = gone.rid \
                  UNION SELECT e.rid FROM gone CROSS JOIN ways CROSS JOIN edge AS e ON e.tenant = ?1 AND e.kind = ways.key AND e.dst = gone.rid)";
-    let done = query(edges).bind(names.tenant).bind(&list).execute(&mut *connection).await?;
+    let went = each(connection, names.tenant, &list, edges).await?;
     let nodes = "DELETE FROM node WHERE (tenant, kind, id) IN (SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2))";
-    query(nodes).bind(names.tenant).bind(&list).execute(connection).await?;
-    Ok(done.rows_affected())
+    each(connection, names.tenant, &list, nodes).await?;
+    Ok(went)
 }
 
 /// Writes relationships; says how many of them were not there before.
 async fn link(
     connection: &mut SqliteConnection,
     names: &Names,
-    links: std::collections::BTreeMap<(Between, String), Map<String, Json>>,
+    links: BTreeMap<(Ends<'_>, &str), Set<'_>>,
 ) -> Result<u64, Failure> {
     if links.is_empty() {
         return Ok(0);
     }
-    let identity = |((link, key), _): &(_, _)| {
-        let mut parts = between(names, link);
-        let key: &String = key;
-        parts.push(key.clone().into());
-        parts
-    };
-    let links: Vec<((Between, String), Map<String, Json>)> = links.into_iter().collect();
-    let identities: Vec<Vec<Json>> = links.iter().map(identity).collect();
+    let identities = links.keys().map(|((of, from, to), key)| {
+        let (of, from, start, to, end) = between(names, of, from, to);
+        (of, from, start, to, end, *key)
+    });
+    let identities: Vec<_> = identities.collect();
     let text = "SELECT wanted.key, json(e.props) FROM json_each(?2) AS wanted \
                 CROSS JOIN node AS a ON a.tenant = ?1 AND a.kind = wanted.value ->> 1 AND a.id = wanted.value ->> 2 \
                 CROSS JOIN node AS b ON b.tenant = ?1 AND b.kind = wanted.value ->> 3 AND b.id = wanted.value ->> 4 \
                 CROSS JOIN edge AS e ON e.tenant = ?1 AND e.kind = wanted.value ->> 0 AND e.src = a.rid AND e.dst = b.rid \
                 AND e.key = wanted.value ->> 5";
-    let rows = query(text).bind(names.tenant).bind(json!(identities).to_string()).fetch_all(&mut *connection).await?;
-    let mut held: HashMap<usize, Map<String, Json>> = HashMap::with_capacity(rows.len());
-    for row in rows {
-        held.insert(row.try_get::<u32, _>(0)? as usize, object(row.try_get(1)?)?);
-    }
+    let rows = query(text).bind(names.tenant).bind(json(&identities)?).fetch_all(&mut *connection).await?;
+    let mut held = by_position(&rows)?;
     let created = links.len() - held.len();
-    let list = identities.into_iter().zip(links).enumerate().map(|(index, (mut parts, (_, set)))| {
-        let props = merge(held.remove(&index).unwrap_or_default(), set);
-        parts.push(if props.is_empty() { Json::Null } else { Json::Object(props) });
-        Json::Array(parts)
+    let made = identities.into_iter().zip(links.into_values()).enumerate().map(|(position, (identity, set))| {
+        let props = merge(held.remove(&position), set);
+        (identity.0, identity.1, identity.2, identity.3, identity.4, identity.5, (!props.is_empty()).then_some(props))
     });
-    let list: Json = list.collect();
     let text = "INSERT INTO edge (tenant, kind, src, dst, key, props) \
                 SELECT ?1, made.value ->> 0, a.rid, b.rid, made.value ->> 5, jsonb(nullif(made.value -> 6, 'null')) \
                 FROM json_each(?2) AS made \
                 CROSS JOIN node AS a ON a.tenant = ?1 AND a.kind = made.value ->> 1 AND a.id = made.value ->> 2 \
                 CROSS JOIN node AS b ON b.tenant = ?1 AND b.kind = made.value ->> 3 AND b.id = made.value ->> 4 WHERE true \
                 ON CONFLICT (tenant, kind, src, dst, key) DO UPDATE SET props = excluded.props";
-    query(text).bind(names.tenant).bind(list.to_string()).execute(connection).await?;
+    each(connection, names.tenant, &made.collect::<Vec<_>>(), text).await?;
     Ok(created as u64)
 }

@@ -2,19 +2,22 @@
 //!
 //! A record has one text, all its embedded properties together, under its row in `passage`. BM25 is FTS5's own, k1 1.2 and b 0.75.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quipu_resolvers::change::Ref;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::Allowed;
 use quipu_resolvers::ports::{Call, Hit, Matching, StoreName};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row, query};
 
 use super::Embedded;
+use super::accept::json;
 use super::connections::Failure;
-use super::records::{Put, object};
+use super::records::{Put, by_position};
+use super::registry::each;
 use crate::stores::sql::names::{NameOf, Names};
 use crate::stores::sql::{path, search};
 
@@ -32,19 +35,23 @@ pub(super) async fn create(connection: &mut SqliteConnection, tenant: i64) -> Re
 pub(super) async fn learn(
     connection: &mut SqliteConnection,
     names: &mut Names,
-    embedded: &BTreeMap<(bool, String), BTreeSet<String>>,
+    embedded: &BTreeMap<(bool, &str), BTreeSet<&str>>,
 ) -> Result<(), Failure> {
     for ((row, of), properties) in embedded {
         let sort = NameOf::record(*row);
         let key = names.key(sort, of);
         let mut known = names.embedded(key).to_vec();
-        let new: Vec<String> = properties.iter().filter(|name| !known.contains(name)).cloned().collect();
-        if new.is_empty() {
+        let count = known.len();
+        for name in properties {
+            if !known.iter().any(|known| known == name) {
+                known.push((*name).to_owned());
+            }
+        }
+        if known.len() == count {
             continue;
         }
-        known.extend(new);
         query("UPDATE kind SET embedded = ? WHERE key = ?")
-            .bind(json!(known).to_string())
+            .bind(json(&known)?)
             .bind(key)
             .execute(&mut *connection)
             .await?;
@@ -59,16 +66,15 @@ pub(super) async fn forget(
     names: &Names,
     gone: &[(bool, &Ref)],
 ) -> Result<(), Failure> {
-    let keys = gone.iter().map(|(row, record)| (names.key(NameOf::record(*row), &record.of), record.id.clone()));
+    let keys = gone.iter().map(|(row, record)| (names.key(NameOf::record(*row), &record.of), record.id.as_str()));
     remove(connection, names.tenant, &keys.collect::<Vec<_>>()).await
 }
 
-async fn remove(connection: &mut SqliteConnection, tenant: i64, keys: &[(i64, String)]) -> Result<(), Failure> {
+async fn remove(connection: &mut SqliteConnection, tenant: i64, keys: &[(i64, &str)]) -> Result<(), Failure> {
     if keys.is_empty() {
         return Ok(());
     }
-    let keys: Json = keys.iter().map(|(kind, id)| json!([kind, id])).collect();
-    let keys = keys.to_string();
+    let keys = json(keys)?;
     let found = "SELECT p.rid FROM json_each(?2) AS gone CROSS JOIN passage AS p \
                  ON p.tenant = ?1 AND p.kind = gone.value ->> 0 AND p.id = gone.value ->> 1";
     let text = format!("DELETE FROM text_{tenant} WHERE rowid IN ({found})");
@@ -82,38 +88,35 @@ async fn remove(connection: &mut SqliteConnection, tenant: i64, keys: &[(i64, St
 pub(super) async fn index(
     connection: &mut SqliteConnection,
     names: &Names,
-    texts: &BTreeSet<(bool, Ref)>,
-    nodes: &[Put],
+    texts: &BTreeSet<(bool, &Ref)>,
+    nodes: &[Put<'_>],
 ) -> Result<(), Failure> {
-    let key = |(row, record): &(bool, Ref)| (names.key(NameOf::record(*row), &record.of), record.id.clone());
-    let wanted: BTreeSet<(i64, String)> = texts.iter().map(key).collect();
-    if wanted.is_empty() {
+    if texts.is_empty() {
         return Ok(());
     }
-    let rows: Vec<(i64, String)> = texts.iter().filter(|(row, _)| *row).map(key).collect();
-    let rows = properties_of_rows(connection, names.tenant, &rows).await?;
-    let mut bodies = Vec::new();
+    let key = |row: bool, record: &Ref| names.key(NameOf::record(row), &record.of);
+    let wanted: BTreeSet<(i64, &str)> =
+        texts.iter().map(|(row, record)| (key(*row, record), record.id.as_str())).collect();
+    let rows = texts.iter().filter(|(row, _)| *row).map(|(_, record)| (key(true, record), record.id.as_str()));
+    let rows = properties_of_rows(connection, names.tenant, rows.collect()).await?;
+    let mut bodies: Vec<(i64, &str, String)> = Vec::new();
     let mut empty = Vec::new();
-    for (key, props) in nodes.iter().chain(&rows) {
-        if !wanted.contains(key) {
-            continue;
-        }
+    for (key, props) in nodes.iter().chain(&rows).filter(|(key, _)| wanted.contains(key)) {
         match body(props, names.embedded(key.0)) {
-            Some(body) => bodies.push(json!([key.0, key.1, body])),
-            None => empty.push(key.clone()),
+            Some(body) => bodies.push((key.0, key.1, body)),
+            None => empty.push(*key),
         }
     }
     remove(connection, names.tenant, &empty).await?;
-    let bodies = Json::Array(bodies).to_string();
     let text =
         "INSERT OR IGNORE INTO passage (tenant, kind, id) SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)";
-    query(text).bind(names.tenant).bind(&bodies).execute(&mut *connection).await?;
+    each(connection, names.tenant, &bodies, text).await?;
     let text = format!(
         "INSERT OR REPLACE INTO text_{} (rowid, body) SELECT p.rid, made.value ->> 2 FROM json_each(?2) AS made \
          CROSS JOIN passage AS p ON p.tenant = ?1 AND p.kind = made.value ->> 0 AND p.id = made.value ->> 1",
         names.tenant
     );
-    query(AssertSqlSafe(text)).bind(names.tenant).bind(&bodies).execute(connection).await?;
+    query(AssertSqlSafe(text)).bind(names.tenant).bind(json(&bodies)?).execute(connection).await?;
     Ok(())
 }
 
@@ -154,25 +157,20 @@ fn body(props: &Map<String, Json>, embedded: &[String]) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join("\n"))
 }
 
-async fn properties_of_rows(
+async fn properties_of_rows<'a>(
     connection: &mut SqliteConnection,
     tenant: i64,
-    keys: &[(i64, String)],
-) -> Result<Vec<Put>, Failure> {
+    keys: Vec<(i64, &'a str)>,
+) -> Result<Vec<Put<'a>>, Failure> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let list: Json = keys.iter().map(|(kind, id)| json!([kind, id])).collect();
     let text = "SELECT wanted.key, json(held.props) FROM json_each(?2) AS wanted CROSS JOIN record AS held \
                 ON held.tenant = ?1 AND held.kind = wanted.value ->> 0 AND held.id = wanted.value ->> 1";
-    let rows = query(text).bind(tenant).bind(list.to_string()).fetch_all(connection).await?;
-    let mut found = HashMap::with_capacity(rows.len());
-    for row in rows {
-        if let Some(key) = keys.get(row.try_get::<u32, _>(0)? as usize) {
-            found.insert(key.clone(), object(row.try_get(1)?)?);
-        }
-    }
-    Ok(found.into_iter().collect())
+    let rows = query(text).bind(tenant).bind(json(&keys)?).fetch_all(connection).await?;
+    let mut held = by_position(&rows)?;
+    let found = keys.into_iter().enumerate();
+    Ok(found.filter_map(|(position, key)| Some((key, Cow::Owned(held.remove(&position)?)))).collect())
 }
 
 impl Embedded {
