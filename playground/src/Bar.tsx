@@ -111,7 +111,8 @@ function WhoAmI({ token }: { token: string }) {
   const claims = token ? readClaims(token) : null;
   if (!claims) return <span className="quipu-who">{token ? '' : 'no token'}</span>;
   const left = claims.expires === undefined ? null : claims.expires - now / 1000;
-  const parts = [claims.tenant, claims.subject, claims.roles?.join(', ')].filter(Boolean);
+  // A subject that is called as its only role is named once.
+  const parts = [...new Set([claims.tenant, claims.subject, claims.roles?.join(', ')])].filter(Boolean);
   return (
     <span className="quipu-who" title={parts.join(' · ')}>
       <span className="quipu-who-names">{parts.join(' · ')}</span>

@@ -47,7 +47,13 @@ export function useEditorTheme(theme: Theme) {
     if (!monaco) return;
     // GraphiQL fixes these when it makes an editor, so they are set afterwards.
     const { editor: api } = monaco;
-    const setEditor = (editor: ReturnType<typeof api.getEditors>[number]) => editor.updateOptions({ fontSize: 13.5, wordWrap: 'on' });
+    const setEditor = (editor: ReturnType<typeof api.getEditors>[number]) =>
+      editor.updateOptions({
+        fontSize: 13.5,
+        wordWrap: 'on',
+        // Answers hold prose: a dash in it is no attempt to deceive.
+        unicodeHighlight: { ambiguousCharacters: false },
+      });
     const setModel = (model: ReturnType<typeof api.getModels>[number]) =>
       model.updateOptions({ bracketColorizationOptions: { enabled: false, independentColorPoolPerBracketType: false } });
     api.getEditors().forEach(setEditor);
