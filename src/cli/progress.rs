@@ -64,16 +64,17 @@ impl Progress {
     /// So much is done in all.
     pub fn set(&mut self, done: u64) {
         self.done = done;
-        self.total = self.total.max(done);
         match &mut self.look {
             Look::Bar(bar) => {
-                bar.set_length(self.total);
+                if done > self.total {
+                    bar.set_length(done);
+                }
                 bar.set_position(done);
             }
             Look::Lines { last } => {
                 if last.elapsed() >= PLAIN {
                     *last = Instant::now();
-                    let (done, total) = (self.unit.show(done), self.unit.show(self.total));
+                    let (done, total) = (self.unit.show(done), self.unit.show(self.total.max(done)));
                     line(&format!("{}: {done} of {total} {}", self.title, self.unit.name()));
                 }
             }

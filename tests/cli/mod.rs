@@ -3,5 +3,6 @@
 mod commands;
 mod demo;
 mod import;
+mod meaning;
 mod quipu;
 mod running;

@@ -40,6 +40,11 @@ fn make(path: &Path, listen: SocketAddr, dylib: Option<&Path>) -> io::Result<()>
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         private(&key, &format!("{hex}\n"))?;
     }
+    // Serving reads it; filled when the tenants are there.
+    let tokens = dir.join(TOKENS);
+    if !tokens.exists() {
+        private(&tokens, "[]\n")?;
+    }
     let mut text = format!(
         "# The demo's settings, made by `quipu demo`. Delete the folder to begin anew.\n\n\
          [server]\nlisten = \"{listen}\"\n\n\
