@@ -58,33 +58,40 @@ CREATE TABLE passage (
 ) STRICT;
 CREATE UNIQUE INDEX passage_id ON passage (tenant, kind, id);
 
--- Vectors: exact in `vector`, one bit per dimension in `code`, which is small enough to be gone through for every search.
+-- Vectors: which record each belongs to, apart from the exact numbers, since a search looks at many of the former and few of the
+-- latter; and the signs of the numbers, many vectors to a row, small enough to be gone through for every search.
 CREATE TABLE space (
     key        INTEGER PRIMARY KEY,
     tenant     INTEGER NOT NULL,
     kind       INTEGER NOT NULL,
     property   TEXT NOT NULL,
     dimensions INTEGER NOT NULL,
-    size       INTEGER NOT NULL DEFAULT 0, -- number of vectors
     UNIQUE (tenant, kind, property, dimensions)
 ) STRICT;
 
 CREATE TABLE vector (
-    rid    INTEGER PRIMARY KEY,
+    rid    INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant INTEGER NOT NULL,
     kind   INTEGER NOT NULL,
     id     TEXT NOT NULL,
     space  INTEGER NOT NULL,
-    data   BLOB NOT NULL -- 32-bit floats, little endian, of length 1
+    code   INTEGER NOT NULL -- row of `code` that has its signs
 ) STRICT;
 CREATE UNIQUE INDEX vector_id ON vector (tenant, kind, id, space);
 
+CREATE TABLE vector_data (
+    rid  INTEGER PRIMARY KEY, -- of the vector
+    data BLOB NOT NULL        -- 32-bit floats, little endian, of length 1
+) STRICT;
+
 CREATE TABLE code (
-    space INTEGER NOT NULL,
-    rid   INTEGER NOT NULL, -- of the vector
-    bits  BLOB NOT NULL,
-    PRIMARY KEY (space, rid)
-) STRICT, WITHOUT ROWID;
+    rid     INTEGER PRIMARY KEY,
+    space   INTEGER NOT NULL,
+    size    INTEGER NOT NULL, -- number of vectors in it
+    vectors BLOB NOT NULL,    -- their row ids, 64-bit integers, little endian
+    signs   BLOB NOT NULL     -- in the same order, eight dimensions to a byte
+) STRICT;
+CREATE INDEX code_space ON code (space, size);
 
 -- Rows of the relational tables.
 CREATE TABLE record (
@@ -163,7 +170,6 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('node', 'node_id', '1000000 1000000 100000 1'),
     ('passage', 'passage_id', '1000000 1000000 100000 1'),
     ('vector', 'vector_id', '1000000 1000000 100000 1 1'),
-    ('code', 'code', '1000000 100000 1'),
     ('record', 'record_id', '1000000 1000000 100000 1'),
     ('edge', 'edge_out', '10000000 10000000 1000000 10 1 1'),
     ('edge', 'edge_in', '10000000 10000000 1000000 10 1');

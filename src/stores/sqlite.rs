@@ -21,6 +21,7 @@ use sqlx::{AssertSqlSafe, sqlite::SqliteRow};
 use super::sql::{self, Parameter, Statement, names::Names};
 
 mod accept;
+mod codes;
 mod connections;
 mod fold;
 mod graph;

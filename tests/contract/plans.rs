@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use quipu::stores::sql::names::{NameOf, Names};
-use quipu::stores::sql::{self, Parameter, Statement};
+use quipu::stores::sql::{self, Parameter, Statement, search};
 use quipu::stores::sqlite::{Embedded, Options};
+use quipu_resolvers::ports::{Matching, Nearest, Within};
 use quipu_resolvers::read::{Field, Pick, Place, Predicate, Read, Related, Scope, Via};
 use quipu_resolvers::value::Value;
 use quipu_schema::ontology::Direction;
@@ -167,6 +168,27 @@ async fn joins_by_keys_use_an_index() {
     let keys = [Value::from("f1"), Value::from("f2")];
     let plan = file.golden("by_keys", &sql::read_many(&contracts, &keys, &file.names.clone())).await;
     assert!(plan.contains("<expr>=?"), "{plan}");
+}
+
+/// Hits come in the order of the full-text index itself, so that conditions are asked of the best first, until there are enough.
+#[tokio::test]
+async fn searches_stop_at_the_limit() {
+    let mut file = file().await;
+    let within = Within {
+        of: "Facility".into(),
+        row: false,
+        filter: Predicate::equals(field("region"), Value::from("north")),
+        visible: Predicate::True,
+    };
+    let matching = Matching { within: vec![within.clone()], text: "cold fish".into(), limit: 10 };
+    let statement = search::matching(&matching, &search::words(&matching.text), &file.names.clone());
+    let plan = file.golden("matching", &statement).await;
+    let main: Vec<&str> = plan.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert!(!main.iter().any(|line| line.contains("TEMP B-TREE")), "{plan}");
+    let nearest = Nearest { within, property: "summary".into(), vector: vec![1.0; 8], limit: 10 };
+    file.golden("signs", &search::signs(&nearest, &file.names.clone())).await;
+    file.golden("nearest_of", &search::nearest_of(&nearest, &[1, 2], &file.names.clone())).await;
+    file.golden("nearest_of_few", &search::nearest_of_few(&nearest, &file.names.clone())).await;
 }
 
 /// The text of a statement does not depend on values: not on keys, cursors' contents, words or numbers of items.

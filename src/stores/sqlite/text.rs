@@ -1,6 +1,7 @@
 //! Full text: one FTS5 table per tenant, so that no word statistics are shared between tenants.
 //!
 //! A record has one text, all its embedded properties together, under its row in `passage`. BM25 is FTS5's own, k1 1.2 and b 0.75.
+//! Words are not reduced to stems: with them the MuSiQue sample loses a point of recall at 5 (51.0 instead of 52.1).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +26,10 @@ use crate::stores::sql::{path, search};
 pub(super) async fn create(connection: &mut SqliteConnection, tenant: i64) -> Result<(), Failure> {
     let text = format!(
         "CREATE VIRTUAL TABLE IF NOT EXISTS text_{tenant} USING fts5(body, content = '', contentless_delete = 1, \
-         tokenize = 'porter unicode61 remove_diacritics 2')"
+         tokenize = 'unicode61 remove_diacritics 2')"
     );
+    query(AssertSqlSafe(text)).execute(&mut *connection).await?;
+    let text = format!("CREATE VIRTUAL TABLE IF NOT EXISTS word_{tenant} USING fts5vocab(text_{tenant}, 'row')");
     query(AssertSqlSafe(text)).execute(connection).await?;
     Ok(())
 }
@@ -175,7 +178,10 @@ async fn properties_of_rows<'a>(
 
 impl Embedded {
     pub(super) async fn matching(&self, matching: &Allowed<Matching>, call: Call<'_>) -> Result<Vec<Hit>, Fault> {
-        let Some(words) = search::words(&matching.get().text) else { return Ok(Vec::new()) };
+        let words = search::words(&matching.get().text);
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
         let write = |names: &Names| search::matching(matching.get(), &words, names);
         self.query(StoreName::Graph, matching.tenant(), call, write, |rows| {
             rows.iter().map(|row| hit(row, &matching.get().within).map_err(|error| error.to_string())).collect()

@@ -1,4 +1,4 @@
-//! The port `Vectors`: a search goes through one bit per dimension first and compares the best candidates exactly.
+//! The port `Vectors`: a search goes through the signs of all vectors first and compares the best candidates exactly.
 
 use std::time::Instant;
 
@@ -7,8 +7,9 @@ use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
 use quipu_resolvers::ports::{Call, Hit, Nearest, StoreName, VectorChange, VectorOf, Vectors};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection, Row, query, query_scalar};
+use sqlx::{Connection, Row, query, query_as, query_scalar};
 
+use super::codes::{self, Codes};
 use super::connections::{Failure, within};
 use super::{BACKGROUND, EmbeddedVectors, known, tenants};
 use crate::stores::sql::names::{NameOf, Names, UNKNOWN};
@@ -20,16 +21,23 @@ const FOLLOWER: &str = "vectors";
 #[async_trait]
 impl Vectors for EmbeddedVectors {
     async fn nearest(&self, nearest: &Allowed<Nearest>, call: Call<'_>) -> Result<Vec<Hit>, Fault> {
-        let wanted = nearest.get();
-        let store = StoreName::Vectors;
-        let hits = |rows: Vec<SqliteRow>| hits(&rows, &wanted.within.of);
-        let write = |names: &Names| search::nearest(wanted, names);
-        let (complete, found) = self.0.query(store, nearest.tenant(), call, write, hits).await?;
+        let (wanted, tenant, store) = (nearest.get(), nearest.tenant(), StoreName::Vectors);
+        let rows = self.0.query(store, tenant, call, |names| search::signs(wanted, names), Ok).await?;
+        let signs = codes::signs(&wanted.vector);
+        // Going through a million vectors takes some hundredths of a second, which other requests should not wait for.
+        let picked = tokio::task::spawn_blocking(move || codes::candidates(&rows, &signs)).await;
+        let internal = |error: &dyn std::fmt::Display| Fault::internal(store.as_str(), error);
+        let (candidates, complete) = picked.map_err(|error| internal(&error))?.map_err(|error| internal(&error))?;
+        if candidates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let hits = |rows: Vec<SqliteRow>| hits(&rows, &wanted.within.of).map_err(|error| error.to_string());
+        let write = |names: &Names| search::nearest_of(wanted, &candidates, names);
+        let found = self.0.query(store, tenant, call, write, hits).await?;
         if complete || found.len() >= wanted.limit as usize {
             return Ok(found);
         }
-        let write = |names: &Names| search::nearest_of_few(wanted, names);
-        Ok(self.0.query(store, nearest.tenant(), call, write, hits).await?.1)
+        self.0.query(store, tenant, call, |names| search::nearest_of_few(wanted, names), hits).await
     }
 
     async fn vector(&self, record: &Allowed<VectorOf>, call: Call<'_>) -> Result<Option<Vec<f32>>, Fault> {
@@ -62,14 +70,15 @@ impl Vectors for EmbeddedVectors {
     }
 }
 
-/// Whether the search was complete, and the hits.
-fn hits(rows: &[SqliteRow], of: &str) -> Result<(bool, Vec<Hit>), String> {
-    let row = rows.first().ok_or("no row came back")?;
-    let text: &str = row.try_get(1).map_err(|error| error.to_string())?;
-    let found: Vec<(String, Option<f64>)> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    // A score is absent when a vector has no direction.
-    let found = found.into_iter().filter_map(|(id, score)| Some(Hit { of: of.to_owned(), id, score: score? }));
-    Ok((row.try_get(0).map_err(|error| error.to_string())?, found.collect()))
+fn hits(rows: &[SqliteRow], of: &str) -> Result<Vec<Hit>, sqlx::Error> {
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        // A score is absent when a vector has no direction.
+        if let Some(score) = row.try_get(1)? {
+            found.push(Hit { of: of.to_owned(), id: row.try_get(0)?, score });
+        }
+    }
+    Ok(found)
 }
 
 async fn transact(
@@ -80,6 +89,7 @@ async fn transact(
 ) -> Result<Names, Failure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut names = tenants::ensure(&mut transaction, tenant).await?;
+    let mut codes = Codes::default();
     for change in changes {
         let sort = match names.key(NameOf::Node, &change.record.of) {
             UNKNOWN if names.key(NameOf::Row, &change.record.of) != UNKNOWN => NameOf::Row,
@@ -87,11 +97,15 @@ async fn transact(
         };
         known::intern(&mut transaction, &mut names, &[(sort, change.record.of.as_str())].into()).await?;
         let kind = names.key(sort, &change.record.of);
-        remove(&mut transaction, names.tenant, kind, change).await?;
+        remove(&mut transaction, &mut codes, names.tenant, kind, change).await?;
         if let (Some(property), Some(vector)) = (&change.property, &change.vector) {
-            add(&mut transaction, names.tenant, kind, &change.record.id, property, vector).await?;
+            let space = space(&mut transaction, names.tenant, kind, property, vector.len()).await?;
+            let code = codes.room(&mut transaction, space).await?;
+            let rid = add(&mut transaction, (names.tenant, kind, &change.record.id), (space, code), vector).await?;
+            codes.add(code, rid, codes::signs(vector));
         }
     }
+    codes.store(&mut transaction).await?;
     let reached = tenants::position(&mut transaction, names.tenant, FOLLOWER).await?;
     tenants::set_position(&mut transaction, names.tenant, FOLLOWER, position.max(reached)).await?;
     transaction.commit().await?;
@@ -101,55 +115,54 @@ async fn transact(
 /// Removes the vectors of a property, or of all properties, of a record.
 async fn remove(
     connection: &mut SqliteConnection,
+    codes: &mut Codes,
     tenant: i64,
     kind: i64,
     change: &VectorChange,
 ) -> Result<(), Failure> {
-    let text = "SELECT vector.rid, vector.space FROM vector CROSS JOIN space ON space.key = vector.space \
+    let text = "SELECT vector.rid, vector.code FROM vector CROSS JOIN space ON space.key = vector.space \
                 WHERE vector.tenant = ?1 AND vector.kind = ?2 AND vector.id = ?3 AND space.property = coalesce(?4, space.property)";
-    let held: Vec<(i64, i64)> = sqlx::query_as(text)
+    let held: Vec<(i64, i64)> = query_as(text)
         .bind(tenant)
         .bind(kind)
         .bind(&change.record.id)
         .bind(&change.property)
         .fetch_all(&mut *connection)
         .await?;
-    for (rid, space) in held {
+    for (rid, code) in held {
         query("DELETE FROM vector WHERE rid = ?").bind(rid).execute(&mut *connection).await?;
-        query("DELETE FROM code WHERE space = ? AND rid = ?").bind(space).bind(rid).execute(&mut *connection).await?;
-        query("UPDATE space SET size = size - 1 WHERE key = ?").bind(space).execute(&mut *connection).await?;
+        query("DELETE FROM vector_data WHERE rid = ?").bind(rid).execute(&mut *connection).await?;
+        codes.remove(connection, code, rid).await?;
     }
     Ok(())
 }
 
-async fn add(
+/// The space of a property's vectors of some length, which is made when it is not there.
+async fn space(
     connection: &mut SqliteConnection,
     tenant: i64,
     kind: i64,
-    id: &str,
     property: &str,
+    dimensions: usize,
+) -> Result<i64, Failure> {
+    let text = "INSERT INTO space (tenant, kind, property, dimensions) VALUES (?, ?, ?, ?) \
+                ON CONFLICT (tenant, kind, property, dimensions) DO UPDATE SET dimensions = excluded.dimensions RETURNING key";
+    let dimensions = i64::try_from(dimensions).unwrap_or(i64::MAX);
+    let query = query_scalar(text).bind(tenant).bind(kind).bind(property).bind(dimensions);
+    Ok(query.fetch_one(connection).await?)
+}
+
+/// Stores a vector of a record (tenant, key of its type, id) in a space and a row of signs.
+async fn add(
+    connection: &mut SqliteConnection,
+    (tenant, kind, id): (i64, i64, &str),
+    (space, code): (i64, i64),
     vector: &[f32],
-) -> Result<(), Failure> {
-    let text = "INSERT INTO space (tenant, kind, property, dimensions, size) VALUES (?, ?, ?, ?, 1) \
-                ON CONFLICT (tenant, kind, property, dimensions) DO UPDATE SET size = size + 1 RETURNING key";
-    let dimensions = i64::try_from(vector.len()).unwrap_or(i64::MAX);
-    let space: i64 =
-        query_scalar(text).bind(tenant).bind(kind).bind(property).bind(dimensions).fetch_one(&mut *connection).await?;
-    let bytes = search::bytes(vector);
-    let rid: i64 =
-        query_scalar("INSERT INTO vector (tenant, kind, id, space, data) VALUES (?, ?, ?, ?, ?) RETURNING rid")
-            .bind(tenant)
-            .bind(kind)
-            .bind(id)
-            .bind(space)
-            .bind(&bytes)
-            .fetch_one(&mut *connection)
-            .await?;
-    query("INSERT INTO code (space, rid, bits) VALUES (?, ?, ?)")
-        .bind(space)
-        .bind(rid)
-        .bind(search::bits(vector))
-        .execute(connection)
-        .await?;
-    Ok(())
+) -> Result<i64, Failure> {
+    let text = "INSERT INTO vector (tenant, kind, id, space, code) VALUES (?, ?, ?, ?, ?) RETURNING rid";
+    let added = query_scalar(text).bind(tenant).bind(kind).bind(id).bind(space).bind(code);
+    let rid: i64 = added.fetch_one(&mut *connection).await?;
+    let text = "INSERT INTO vector_data (rid, data) VALUES (?, ?)";
+    query(text).bind(rid).bind(search::bytes(vector)).execute(connection).await?;
+    Ok(rid)
 }
