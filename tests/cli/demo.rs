@@ -1,5 +1,4 @@
 use std::fs;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
@@ -22,7 +21,7 @@ async fn things(running: &Running, token: &str) -> Json {
 
 /// One long test: the load takes its time, and each step needs the one before.
 #[tokio::test]
-async fn a_load_that_broke_off_goes_on_and_the_next_start_is_fast() {
+async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
     let quipu = Quipu::new();
     // No model: whatever is installed here, the texts are left alone.
     quipu.file("d.toml", "[store]\npath = \"d/quipu.db\"\n[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n[playground]\ndemo_tokens = \"d/tokens.json\"\n");
@@ -49,15 +48,14 @@ async fn a_load_that_broke_off_goes_on_and_the_next_start_is_fast() {
     for part in ["Playground: http://127.0.0.1:", "/playground", library, cryox, "query SearchByMeaning"] {
         assert!(ended.out.contains(part), "{part}: {}", ended.out);
     }
-    assert!(ended.err.contains("loading cryox: "), "a plain line now and then: {}", ended.err);
+    assert!(ended.err.contains("loaded library: ") && ended.err.contains("loaded cryox: "), "{}", ended.err);
     assert!(ended.err.contains("texts are not embedded"), "{}", ended.err);
 
-    let begun = Instant::now();
+    // Nothing is loaded twice, neither said nor done.
     let running = quipu.start(&demo);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!(things(&running, &offered(&quipu)[0].1).await, json!(THINGS - 1));
     let ended = running.stop();
-    assert!(!ended.err.contains("loading"), "{}", ended.err);
+    assert!(!ended.err.contains("load"), "{}", ended.err);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Instant;
 
+use indicatif::HumanCount;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{self, TenantId};
 use quipu_resolvers::ports::{Call, Trace};
@@ -77,9 +78,12 @@ pub async fn load(app: &App, tenant: &Tenant) -> Result<(), Failure> {
     let name = format!("demo {}", tenant.name);
     let sources = vec![Source::records(&name, records.into_iter()), Source::records(&name, last.into_iter())];
     let outcome = import::importer(app, bound, Some(name)).run(sources, &mut report).await;
-    report.progress.end();
+    let took = report.progress.end();
     match outcome?.refused {
-        0 => Ok(()),
+        0 => {
+            eprintln!("loaded {}: {} records in {:.1} s", tenant.name, HumanCount(total), took.as_secs_f64());
+            Ok(())
+        }
         refused => Err(Failure::refused(format!("{refused} records of the demo were refused")).help(
             "the ontology of the demo was changed before all was loaded; delete the demo's folder to begin anew",
         )),
