@@ -25,6 +25,10 @@ use world::{World, principal};
 const SDL: &str = include_str!("chain.graphql");
 const QUERY: &str = include_str!("nested.graphql");
 
+/// As in the gateway's binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A graph that answers with outcomes that lie ready.
 struct Ready(Mutex<Vec<Value>>);
 

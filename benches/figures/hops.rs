@@ -31,14 +31,28 @@ pub async fn measure(file: &Path, relationships: u64, walks: u64) {
         for walk in 0..walks {
             let id = format!("p{}", walk * 7_919_011 % (relationships / 10));
             let variables = Map::from_iter([("id".to_owned(), Json::from(id.clone()))]);
-            let begun = Instant::now();
-            let answer = world.answer(&query, &variables).await;
-            ours.push(begun.elapsed());
-            let begun = Instant::now();
-            let text = query_scalar::<_, String>(AssertSqlSafe(statement.clone())).bind(tenant).bind(&id);
-            let text = text.fetch_one(&pool).await.expect("the statement runs");
-            by_hand.push(begun.elapsed());
-            if walk % 100 == 0 {
+            let ask_engine = async {
+                let begun = Instant::now();
+                let answer = world.answer(&query, &variables).await;
+                (begun.elapsed(), answer)
+            };
+            let ask_by_hand = async {
+                let begun = Instant::now();
+                let text = query_scalar::<_, String>(AssertSqlSafe(statement.clone())).bind(tenant).bind(&id);
+                let text = text.fetch_one(&pool).await.expect("the statement runs");
+                (begun.elapsed(), text)
+            };
+            // Who comes second finds the pages in the processor's caches.
+            let ((took, answer), (took_by_hand, text)) = if walk % 2 == 0 {
+                let first = ask_engine.await;
+                (first, ask_by_hand.await)
+            } else {
+                let first = ask_by_hand.await;
+                (ask_engine.await, first)
+            };
+            ours.push(took);
+            by_hand.push(took_by_hand);
+            if walk % 100 < 2 {
                 let (a, b): (Json, Json) = (parsed(&answer.body), parsed(text.as_bytes()));
                 assert!(a == b, "the answers differ: {a}");
             }

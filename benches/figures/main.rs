@@ -17,6 +17,10 @@ mod servers;
 mod similar;
 mod world;
 
+/// As in the gateway's binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NAMES: [&str; 5] = ["nested", "hops", "similar", "import", "compile"];
 const HELP: &str = "figures: nested hops similar import compile; without one, all of them
   --ten-million    walk over 10 million relationships instead of 1 million; makes a file of 1.5 GB once, in some minutes

@@ -1,5 +1,6 @@
 //! A file with one tenant, and an engine over it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,9 +35,11 @@ pub fn principal() -> Principal {
     Principal { tenant: tenant(), subject: Some("bench".into()), claims: json!({"roles": []}), operator: false }
 }
 
-/// Where files of the benchmarks are kept between runs.
+/// Where files of the benchmarks are kept between runs, as long as their tables are the same.
 pub fn directory() -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures")
+    let mut hasher = DefaultHasher::new();
+    include_str!("../../graph-migrations/sqlite/0001_store.sql").hash(&mut hasher);
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("figures-{:016x}", hasher.finish()))
 }
 
 /// The shipped model, loaded at the first text.

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use quipu_resolvers::read::Read;
+use quipu_resolvers::read::{Field, Read};
 use quipu_resolvers::value::Value;
 
 pub mod names;
@@ -79,6 +79,8 @@ pub(super) struct Writer<'a> {
     names: &'a Names,
     statement: Statement,
     aliases: u32,
+    /// Keys of an order that a sub-select has as columns: its alias, the field, the key's place.
+    sorted: Vec<(u32, Field, usize)>,
 }
 
 /// Appends formatted text to a writer.
@@ -91,7 +93,7 @@ impl<'a> Writer<'a> {
     pub(super) fn new(names: &'a Names) -> Self {
         // Room for a question of a few levels.
         let statement = Statement { text: String::with_capacity(2_048), ..Statement::default() };
-        Self { names, statement, aliases: 0 }
+        Self { names, statement, aliases: 0, sorted: Vec::new() }
     }
 
     pub(super) fn finish(self) -> Statement {

@@ -74,7 +74,7 @@ impl Embedded {
     /// # Errors
     /// When the file is of a newer version, of another program, not a database, damaged, or cannot be reached. It is not changed then.
     pub async fn open(path: &Path, options: Options) -> Result<Arc<Self>, OpenError> {
-        open::register_vectors();
+        open::set_up();
         let found = open::look(path, &options).await?;
         open::prepare(path, &options, &found).await?;
         let readers = Connections::new(options.reading(path), options.readers, options.wait);

@@ -3,7 +3,7 @@
 use quipu_resolvers::read::{Field, Pick, Place, Read, Target, Via};
 use quipu_schema::api::Figure;
 
-use super::record::{Enclosing, Record, sort_of, table};
+use super::record::{Enclosing, Record, is_read_from_properties, sort_of, table};
 use super::{Writer, sql};
 
 impl Writer<'_> {
@@ -93,10 +93,13 @@ impl Writer<'_> {
     }
 
     /// Like `rows`, for the few records at the other ends of one node's relationships: what the picks need of them is taken along
-    /// while they are put in order, which costs less than to look them up a second time.
+    /// while they are put in order, which costs less than to look them up a second time; so are the keys they are put in order by.
     fn rows_carried(&mut self, read: &Read, columns: Columns, enclosing: Enclosing<'_>) {
         self.put("SELECT json_group_array(");
         let shown = Record { carried: true, ..self.record(read.place) };
+        for (index, key) in read.sort.iter().enumerate().filter(|(_, key)| is_read_from_properties(&key.field)) {
+            self.sorted.push((shown.alias, key.field.clone(), index));
+        }
         self.row(read, &shown);
         self.put(") FROM (");
         let ahead = self.upcoming(read, enclosing);
@@ -112,7 +115,12 @@ impl Writer<'_> {
                 sql!(self, ", {} AS edge_{column}", ahead.edge_column(column));
             }
         }
-        self.ordered_source(read, enclosing);
+        for (index, key) in read.sort.iter().enumerate().filter(|(_, key)| is_read_from_properties(&key.field)) {
+            self.put(", ");
+            self.compared(&key.field, &ahead);
+            sql!(self, " AS s{index}");
+        }
+        self.ordered_source(read, enclosing, true);
         sql!(self, ") AS {}", shown.name());
     }
 
@@ -123,14 +131,15 @@ impl Writer<'_> {
         if edge {
             sql!(self, ", {} AS e", ahead.edge_column("rid"));
         }
-        self.ordered_source(read, enclosing);
+        self.ordered_source(read, enclosing, false);
     }
 
-    /// Writes ` FROM ... WHERE ... ORDER BY ... LIMIT ...` for the records of the window.
-    fn ordered_source(&mut self, read: &Read, enclosing: Enclosing<'_>) {
+    /// Writes ` FROM ... WHERE ... ORDER BY ... LIMIT ...` for the records of the window. With `named`, keys that are read from
+    /// properties are selected already.
+    fn ordered_source(&mut self, read: &Read, enclosing: Enclosing<'_>, named: bool) {
         let record = self.matching(read, enclosing);
         self.seek(&read.sort, &read.window, &record);
-        self.order(&read.sort, read.window.backwards, &record);
+        self.order(&read.sort, read.window.backwards, &record, named);
         self.limit(&read.window);
     }
 

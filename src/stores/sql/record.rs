@@ -107,6 +107,16 @@ pub(super) fn nullable(field: &Field) -> bool {
     }
 }
 
+/// Whether a property is picked as JSON, and not as the SQL value it is compared by.
+fn is_json(stored: &Stored) -> bool {
+    stored.list || matches!(stored.scalar, Scalar::Boolean | Scalar::Json | Scalar::Float)
+}
+
+/// Whether looking at a field takes a look into JSON.
+pub(super) fn is_read_from_properties(field: &Field) -> bool {
+    matches!(field, Field::Property(_) | Field::EdgeProperty(_))
+}
+
 impl Writer<'_> {
     /// A new record in scope.
     pub(in crate::stores) fn record(&mut self, place: Place) -> Record {
@@ -207,7 +217,15 @@ impl Writer<'_> {
 
     /// Writes a field as a typed value of a row. Numbers keep the digits they were stored with.
     pub(super) fn picked(&mut self, field: &Field, record: &Record, of: &str) {
+        let sorted = |(alias, key, _): &&(u32, Field, usize)| *alias == record.alias && key == field;
         match field {
+            Field::Property(stored) | Field::EdgeProperty(stored) if record.carried && !is_json(stored) => {
+                match self.sorted.iter().find(sorted).map(|(_, _, index)| *index) {
+                    Some(index) => sql!(self, "{}.s{index}", record.name()),
+                    None if matches!(field, Field::Property(_)) => self.typed(record.column("props"), stored),
+                    None => self.typed(record.edge_column("props"), stored),
+                }
+            }
             Field::Type if record.place != Place::Relationships => sql!(self, "'{}'", of.replace('\'', "''")),
             Field::Property(stored) => self.typed(record.column("props"), stored),
             Field::EdgeProperty(stored) => self.typed(record.edge_column("props"), stored),
@@ -217,8 +235,7 @@ impl Writer<'_> {
     }
 
     fn typed(&mut self, props: Column<'_>, stored: &Stored) {
-        let as_json = stored.list || matches!(stored.scalar, Scalar::Boolean | Scalar::Json | Scalar::Float);
-        let arrow = if as_json { "->" } else { "->>" };
+        let arrow = if is_json(stored) { "->" } else { "->>" };
         sql!(self, "{props} {arrow} {}", path(&stored.name));
     }
 

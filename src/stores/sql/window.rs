@@ -3,8 +3,8 @@
 use quipu_resolvers::read::{Sort, Window};
 use quipu_resolvers::value::Value;
 
-use super::record::{Record, nullable};
-use super::{Parameter, Writer};
+use super::record::{Record, is_read_from_properties, nullable};
+use super::{Parameter, Writer, sql};
 
 /// One key of an order with the value to be passed.
 struct Step<'a> {
@@ -104,11 +104,14 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes ` ORDER BY ...`.
-    pub(super) fn order(&mut self, sort: &[Sort], backwards: bool, record: &Record) {
+    /// Writes ` ORDER BY ...`. With `named`, a key that is read from properties is the column `s` with the key's place.
+    pub(super) fn order(&mut self, sort: &[Sort], backwards: bool, record: &Record, named: bool) {
         for (index, key) in sort.iter().enumerate() {
             self.put(if index > 0 { ", " } else { " ORDER BY " });
-            self.compared(&key.field, record);
+            match named && is_read_from_properties(&key.field) {
+                true => sql!(self, "s{index}"),
+                false => self.compared(&key.field, record),
+            }
             let descending = key.descending != backwards;
             self.put(if descending { " DESC" } else { "" });
             if nullable(&key.field) {

@@ -90,8 +90,9 @@ impl Options {
     }
 }
 
-/// Makes the vector functions known to SQLite, once per process.
-pub(super) fn register_vectors() {
+/// Sets SQLite up, once per process: without statistics of its memory, for which all connections would wait in line at every
+/// allocation, and with the vector functions.
+pub(super) fn set_up() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         type Init = unsafe extern "C" fn(
@@ -99,6 +100,11 @@ pub(super) fn register_vectors() {
             *mut *mut std::ffi::c_char,
             *const libsqlite3_sys::sqlite3_api_routines,
         ) -> std::ffi::c_int;
+        // SAFETY: the option takes one integer. It is refused, and nothing happens, where the process used SQLite before.
+        #[allow(unsafe_code)]
+        unsafe {
+            libsqlite3_sys::sqlite3_config(libsqlite3_sys::SQLITE_CONFIG_MEMSTATUS, 0 as std::ffi::c_int);
+        }
         // SAFETY: `sqlite3_vec_init` has the C signature of an extension's entry point, its crate merely declares it without
         // arguments; both libraries are linked statically and live as long as the process.
         #[allow(unsafe_code)]
