@@ -1,33 +1,37 @@
-//! An import without embedding: JSON Lines of nodes and relationships, parsed, and written as changes through the engine.
+//! `quipu import --no-embed` of JSON Lines of nodes and relationships into a new file, from the start of the process to its end.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
-use quipu::ingest::records::{Record, Reference, parse};
-use quipu_resolvers::change::{Change, Mode, Op, Ref};
-use quipu_resolvers::ports::{Call, Terms, Trace};
 use serde_json::json;
 
 use super::report::{median, table};
-use super::world::{World, principal};
+use super::world::{TENANT, World};
 
-/// Imports that many records, half of them nodes, half relationships, into new files.
-pub async fn measure(directory: &Path, records: usize, batch: usize, turns: usize) {
-    let lines = lines(records);
-    let bytes: usize = lines.iter().map(String::len).sum();
+/// Imports that many records, half of them nodes, half relationships, each time into a new file.
+pub async fn measure(directory: &Path, records: usize, turns: usize) {
+    let folder = directory.join("import");
+    let lines = lines(records).join("\n");
     let mut rates = Vec::new();
-    for turn in 0..turns {
-        let file = directory.join(format!("import-{turn}.db"));
-        remove(&file);
-        let world = World::open(&file, include_str!("../chain.graphql")).await;
+    for _ in 0..turns {
+        // It may not be there.
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("the folder can be made");
+        let settings = "[store]\npath = \"import.db\"\n[auth]\nsecret = \"a key of the benchmarks, 32 bytes long\"\n";
+        std::fs::write(folder.join("quipu.toml"), settings).expect("settings");
+        std::fs::write(folder.join("records.jsonl"), &lines).expect("records");
+        drop(World::open(&folder.join("import.db"), include_str!("../chain.graphql")).await);
         let begun = Instant::now();
-        for batch in lines.chunks(batch) {
-            write(&world, batch).await;
-        }
+        let output = Command::new(env!("CARGO_BIN_EXE_quipu"))
+            .args(["import", "--tenant", TENANT, "--no-embed", "records.jsonl"])
+            .current_dir(&folder)
+            .output()
+            .expect("the binary runs");
         rates.push(records as f64 / begun.elapsed().as_secs_f64());
-        drop(world);
-        remove(&file);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
+    let _ = std::fs::remove_dir_all(&folder);
     let rate = median(rates.iter().copied());
     let head = ["of 40,000", "records/s", "lowest", "highest"];
     let (lowest, highest) =
@@ -38,14 +42,7 @@ pub async fn measure(directory: &Path, records: usize, batch: usize, turns: usiz
         format!("{lowest:.0}"),
         format!("{highest:.0}"),
     ];
-    table(&format!("Import of {records} records ({bytes} bytes) in batches of {batch}, {turns} times"), &head, &[row]);
-}
-
-fn remove(file: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
-        // It may not be there.
-        let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
-    }
+    table(&format!("Import of {records} records ({} bytes), {turns} times", lines.len()), &head, &[row]);
 }
 
 /// A device and its alert's node, then the relationship between two devices' ends.
@@ -60,34 +57,4 @@ fn lines(records: usize) -> Vec<String> {
         lines.push(json!({"relationship": "RAISED", "from": {"Device": format!("d{}", n * 7 % (n + 1))}, "to": {"Alert": format!("a{n}")}}));
     }
     lines.iter().map(ToString::to_string).collect()
-}
-
-async fn write(world: &World, lines: &[String]) {
-    let ops = lines.iter().map(|line| op(parse(line).expect("a good line"))).collect();
-    let trace = Trace::default();
-    let call = Call { deadline: Instant::now() + Duration::from_secs(60), trace: &trace };
-    let terms = Terms { at: "2026-01-01T08:00:00.000Z", ..Terms::default() };
-    world.engine.write(&world.bound, &principal(), Change { ops }, terms, call).await.expect("it is written");
-}
-
-fn op(record: Record) -> Op {
-    let reference = |Reference { of, id }| Ref { of, id };
-    match record {
-        Record::Node { node, id, properties } => Op::Put {
-            record: Ref { of: node, id },
-            row: false,
-            mode: Mode::Upsert,
-            set: properties,
-            unique: Vec::new(),
-            embed: Vec::new(),
-        },
-        Record::Relationship { relationship, from, to, key, properties } => Op::Link {
-            relationship_type: relationship,
-            from: reference(from),
-            to: reference(to),
-            key: key.unwrap_or_default(),
-            set: properties,
-        },
-        Record::Row { .. } | Record::Document { .. } => unreachable!("only nodes and relationships were made"),
-    }
 }

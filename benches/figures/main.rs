@@ -15,14 +15,15 @@ mod process;
 mod report;
 mod servers;
 mod similar;
+mod start;
 mod world;
 
 /// As in the gateway's binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const NAMES: [&str; 5] = ["nested", "hops", "similar", "import", "compile"];
-const HELP: &str = "figures: nested hops similar import compile; without one, all of them
+const NAMES: [&str; 6] = ["nested", "hops", "similar", "import", "start", "compile"];
+const HELP: &str = "figures: nested hops similar import start compile; without one, all of them
   --ten-million    walk over 10 million relationships instead of 1 million; makes a file of 1.5 GB once, in some minutes
   --quick          shorter turns";
 
@@ -61,7 +62,10 @@ async fn main() {
         similar::measure(&directory.join("passages.db"), 100_000, 200).await;
     }
     if wanted("import") {
-        import::measure(&directory, 200_000, 2_000, if flag("--quick") { 1 } else { 3 }).await;
+        import::measure(&directory, 400_000, if flag("--quick") { 1 } else { 3 }).await;
+    }
+    if wanted("start") {
+        start::measure(&directory, if flag("--quick") { 3 } else { 15 }).await;
     }
     if wanted("compile") {
         for relationships in ["0", "2", "5"] {

@@ -158,7 +158,7 @@ pub trait Metadata: Reader {
     /// `CONFLICT`, `NOT_FOUND`, `IDEMPOTENCY_KEY_REUSED`.
     async fn accept(&self, change: &Allowed<Change>, terms: Terms<'_>, call: Call<'_>) -> Result<Accepted, Fault>;
 
-    /// Entries of a tenant's log after a position, in order, at most `limit`.
+    /// Entries of a tenant's log after a position, in order, at most `limit`; fewer when they are large, none only at the end.
     async fn log(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Entry>, Fault>;
 
     /// The last position of a tenant's log; 0 when it is empty.

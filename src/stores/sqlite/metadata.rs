@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
 use quipu_resolvers::change::{Accepted, Change, Entry};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
@@ -68,6 +69,9 @@ impl Metadata for EmbeddedMetadata {
     }
 }
 
+/// Bytes of entries that end a portion of the log: an import's entry holds a thousand records, a mutation's mostly one.
+const PORTION: usize = 512 << 10;
+
 pub(super) async fn log(
     connection: &mut SqliteConnection,
     tenant: &TenantId,
@@ -77,15 +81,21 @@ pub(super) async fn log(
     let text = "SELECT seq, at, actor, change, effects FROM log \
                 WHERE tenant = (SELECT key FROM tenant WHERE name = ?) AND seq > ? ORDER BY seq LIMIT ?";
     let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let rows = query(text).bind(tenant.as_str()).bind(after).bind(limit).fetch_all(connection).await?;
-    let entry = |row: &sqlx::sqlite::SqliteRow| {
-        Ok(Entry {
+    let mut rows = query(text).bind(tenant.as_str()).bind(after).bind(limit).fetch(connection);
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await? {
+        let (change, effects): (&str, &str) = (row.try_get(3)?, row.try_get(4)?);
+        bytes += change.len() + effects.len();
+        entries.push(Entry {
             seq: number(row.try_get(0)?),
             at: row.try_get(1)?,
             actor: row.try_get(2)?,
-            change: parsed(row.try_get(3)?)?,
-            effects: parsed(row.try_get(4)?)?,
-        })
-    };
-    rows.iter().map(entry).collect()
+            change: parsed(change)?,
+            effects: parsed(effects)?,
+        });
+        if bytes > PORTION {
+            break;
+        }
+    }
+    Ok(entries)
 }
