@@ -134,3 +134,24 @@ impl Used {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::TenantId;
+
+    #[tokio::test]
+    async fn schemas_are_made_when_asked_for_and_only_some_are_kept() {
+        let schemas = Schemas::default();
+        assert_eq!(schemas.kept.len(), 0);
+        for version in 1..=10 {
+            let (ontology, api) = quipu_schema::compile_with_api("type A @node { id: ID! }").expect("it compiles");
+            let tenant = TenantId::parse("alpha").expect("a name");
+            let served = Arc::new(Served { tenant, version, ontology, api });
+            let schema = schemas.of(&served).await.expect("the API binds");
+            assert!(schema.sdl().contains("type AsConnection"));
+            assert!(schemas.kept.get(&(Arc::from("alpha"), version)).is_some(), "asked again, it is there");
+        }
+        assert_eq!(schemas.kept.len(), KEPT);
+    }
+}
