@@ -13,7 +13,6 @@ use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::{Metadata, Served};
 use quipu_resolvers::{Answer, Ask, Bound, Engine};
-use quipu_schema::api::Api;
 
 use crate::http::{Gateway, TenantApi};
 
@@ -123,9 +122,8 @@ impl Tenants {
 /// # Errors
 /// The problems of the text, as text.
 pub fn compile(engine: &Engine, tenant: TenantId, version: u64, sdl: &str) -> Result<Arc<Bound>, String> {
-    let ontology = quipu_schema::compile(sdl).map_err(|problems| problems.to_string())?;
-    let api = Api::of(&ontology);
-    engine.bind(Served { tenant, version, ontology, api }).map_err(|fault| fault.to_string())
+    let (ontology, api) = quipu_schema::compile_with_api(sdl).map_err(|problems| problems.to_string())?;
+    Ok(engine.bind(Served { tenant, version, ontology, api }))
 }
 
 impl Gateway for Tenants {

@@ -1,82 +1,43 @@
-//! An `Api` as a GraphQL schema: the types, for validation, introspection and SDL. It runs no data field.
+//! What is served, and its `Api` as a schema of async-graphql, which answers introspection and nothing else.
 
 use std::sync::Arc;
 
+use async_graphql::Value;
 use async_graphql::dynamic::{
     Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Interface, InterfaceField, Object, Scalar, Schema,
     SchemaBuilder, Subscription, SubscriptionField, SubscriptionFieldFuture, TypeRef, Union,
 };
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
-use async_graphql::{Response, Value};
 use quipu_schema::api::{Api, EnumDef, FieldDef, InputDef, InputField, ObjectDef, TypeDef, TypeRef as ApiType};
 
-use crate::Settings;
 use crate::fault::Fault;
 use crate::ports::Served;
 
-/// A tenant's published ontology, bound to GraphQL.
+/// A tenant's published ontology, ready for requests.
 pub struct Bound {
-    pub(crate) served: Served,
-    pub(crate) schema: Schema,
+    pub(crate) served: Arc<Served>,
 }
 
 impl Bound {
-    /// Binds what is published.
-    ///
-    /// # Errors
-    /// Internal, when the API contradicts itself; an API derived from a compiled ontology does not.
-    pub(crate) fn new(served: Served, settings: &Settings) -> Result<Self, Fault> {
-        let schema = schema(&served.api, settings)?;
-        Ok(Self { served, schema })
+    pub(crate) fn new(served: Served) -> Self {
+        Self { served: Arc::new(served) }
     }
 
     /// What is served.
     pub fn served(&self) -> &Served {
         &self.served
     }
-
-    /// The API as SDL, as introspection tells it.
-    pub fn sdl(&self) -> String {
-        self.schema.sdl()
-    }
 }
 
-fn schema(api: &Api, settings: &Settings) -> Result<Schema, Fault> {
-    let mut builder = Schema::build("Query", Some("Mutation"), Some("Subscription")).extension(ValidateOnly);
-    if !settings.introspection {
-        builder = builder.disable_introspection().disable_suggestions();
-    }
+/// The schema that introspection is asked of. Documents reach it without their data fields.
+///
+/// # Errors
+/// Internal, when the API contradicts itself; an API derived from a compiled ontology does not.
+pub(crate) fn schema(api: &Api) -> Result<Schema, Fault> {
+    let mut builder = Schema::build("Query", Some("Mutation"), Some("Subscription"));
     for (name, def) in &api.types {
         builder = register(builder, name, def);
     }
     builder.finish().map_err(|error| Fault::internal("bind", error))
-}
-
-/// Marks a request that is to be executed (introspection) and not only validated.
-pub(crate) struct Execute;
-
-/// Stops a request between validation and execution, unless it carries [`Execute`].
-struct ValidateOnly;
-
-impl ExtensionFactory for ValidateOnly {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(ValidateOnly)
-    }
-}
-
-#[async_graphql::async_trait::async_trait]
-impl Extension for ValidateOnly {
-    async fn execute(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        operation_name: Option<&str>,
-        next: NextExecute<'_>,
-    ) -> Response {
-        if ctx.data_opt::<Execute>().is_some() {
-            return next.run(ctx, operation_name).await;
-        }
-        Response::new(Value::Null)
-    }
 }
 
 fn register(builder: SchemaBuilder, name: &str, def: &TypeDef) -> SchemaBuilder {
@@ -120,7 +81,7 @@ fn object(def: &ObjectDef) -> Object {
     object
 }
 
-/// A field whose resolver is never reached: validation stops before, and introspection asks for no data.
+/// A field whose resolver is never reached: introspection asks for no data.
 fn output(def: &FieldDef) -> Field {
     let mut field = Field::new(&def.name, type_ref(&def.ty), |_| FieldFuture::from_value(None));
     if let Some(text) = &def.description {

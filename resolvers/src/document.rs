@@ -7,16 +7,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
-use async_graphql::{Positioned, Request, ServerError};
+use async_graphql::{Positioned, ServerError};
 use quick_cache::sync::Cache;
+use quipu_schema::api::Api;
 
-use crate::Limits;
+use crate::Settings;
 use crate::fault::{Code, Fault};
 use crate::ports::Served;
 
 mod breadth;
-mod positions;
 mod scan;
+mod validate;
 
 /// A document that fits the API and the limits.
 #[derive(Debug)]
@@ -28,9 +29,9 @@ pub struct Document {
 /// Why a document was not taken: one or several errors, each with the place in the document.
 #[derive(Debug)]
 pub enum Refusal {
-    /// A limit, or a document that does not parse.
+    /// A limit.
     Fault(Fault),
-    /// What validation found.
+    /// What the parser or validation found.
     Invalid(Vec<ServerError>),
 }
 
@@ -55,13 +56,8 @@ impl Documents {
     ///
     /// # Errors
     /// A limit that the text exceeds, or what is wrong with it.
-    pub async fn open(
-        &self,
-        served: &Served,
-        schema: &async_graphql::dynamic::Schema,
-        limits: &Limits,
-        text: &str,
-    ) -> Result<Arc<Document>, Refusal> {
+    pub fn open(&self, served: &Served, settings: &Settings, text: &str) -> Result<Arc<Document>, Refusal> {
+        let limits = &settings.limits;
         if text.len() > limits.document_bytes {
             let message = format!(
                 "the document has {} bytes; the limit `limits.document_bytes` is {}",
@@ -74,40 +70,24 @@ impl Documents {
         if let Some(found) = self.cache.get(&key) {
             return Ok(found);
         }
-        let document = Arc::new(Document { parsed: check(served, schema, limits, text).await? });
+        let document = Arc::new(Document { parsed: check(&served.api, settings, text)? });
         self.cache.insert(key, document.clone());
         Ok(document)
     }
 }
 
-async fn check(
-    served: &Served,
-    schema: &async_graphql::dynamic::Schema,
-    limits: &Limits,
-    text: &str,
-) -> Result<ExecutableDocument, Refusal> {
+fn check(api: &Api, settings: &Settings, text: &str) -> Result<ExecutableDocument, Refusal> {
+    let limits = &settings.limits;
     scan::within(text, limits)?;
     let parsed = async_graphql::parser::parse_query(text).map_err(|error| {
         let error: ServerError = error.into();
         Refusal::Invalid(vec![with_code(error, Code::GraphqlParseFailed)])
     })?;
     breadth::within(&parsed, limits)?;
-    let mut request = Request::new(text);
-    if let DocumentOperations::Multiple(operations) = &parsed.operations
-        && let Some(name) = operations.keys().next()
-    {
-        request = request.operation_name(name.as_str());
-    }
-    request.set_parsed_query(parsed.clone());
-    let verdict = schema.execute(request).await;
-    let mut errors = verdict.errors;
-    if errors.is_empty() {
-        errors.extend(positions::misplaced(&served.api, &parsed));
-    }
+    let errors = validate::errors(api, text, &parsed, limits, settings.introspection);
     if errors.is_empty() {
         return Ok(parsed);
     }
-    errors.truncate(limits.errors);
     Err(Refusal::Invalid(errors.into_iter().map(|error| with_code(error, Code::GraphqlValidationFailed)).collect()))
 }
 

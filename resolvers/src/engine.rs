@@ -35,6 +35,7 @@ pub struct Engine {
     pub(crate) ports: Ports,
     pub(crate) settings: Settings,
     documents: Documents,
+    introspection: introspect::Schemas,
     appliers: Arc<Appliers>,
 }
 
@@ -58,15 +59,12 @@ impl Engine {
     pub fn new(ports: Ports, settings: Settings) -> Arc<Self> {
         let documents = Documents::new(settings.limits.cached_documents);
         let appliers = Appliers::new(ports.clone());
-        Arc::new(Self { ports, settings, documents, appliers })
+        Arc::new(Self { ports, settings, documents, introspection: introspect::Schemas::default(), appliers })
     }
 
-    /// Binds a tenant's ontology to GraphQL. Touches no store.
-    ///
-    /// # Errors
-    /// Internal, when the API contradicts itself.
-    pub fn bind(&self, served: Served) -> Result<Arc<Bound>, Fault> {
-        Ok(Arc::new(Bound::new(served, &self.settings)?))
+    /// Makes what is published ready for requests. Touches no store.
+    pub fn bind(&self, served: Served) -> Arc<Bound> {
+        Arc::new(Bound::new(served))
     }
 
     /// A response with only an error.
@@ -87,8 +85,7 @@ impl Engine {
     }
 
     async fn answer_in_time(&self, bound: &Arc<Bound>, principal: &Principal, ask: &Ask) -> Answer {
-        let document = match self.documents.open(&bound.served, &bound.schema, &self.settings.limits, &ask.query).await
-        {
+        let document = match self.document(bound, &ask.query) {
             Ok(document) => document,
             Err(Refusal::Fault(fault)) => return reply::refusal(&fault),
             Err(Refusal::Invalid(errors)) => return reply::invalid(&errors),
@@ -114,7 +111,7 @@ impl Engine {
         let operation = document.operation(ask.operation_name.as_deref())?;
         let sort = Sort::of(&operation.node);
         let asked = plan::asked(&bound.served.api, &document.parsed, &operation.node, &ask.variables)?;
-        let introspected = introspect::answer(bound, &self.settings, document, operation, &asked, ask).await?;
+        let introspected = self.introspected(bound, document, operation, &asked, ask).await?;
         let mut planner = Planner::new(&bound.served, &self.settings.limits, &self.settings.cursor_secret);
         let roots: Vec<Rooted> =
             asked.iter().map(|asked| rooted(&mut planner, asked, sort)).collect::<Result<_, _>>()?;
@@ -164,8 +161,8 @@ impl Engine {
         reply::executed(&data, &errors, sort)
     }
 
-    pub(crate) async fn document(&self, bound: &Bound, text: &str) -> Result<Arc<Document>, Refusal> {
-        self.documents.open(&bound.served, &bound.schema, &self.settings.limits, text).await
+    pub(crate) fn document(&self, bound: &Bound, text: &str) -> Result<Arc<Document>, Refusal> {
+        self.documents.open(&bound.served, &self.settings, text)
     }
 }
 

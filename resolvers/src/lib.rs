@@ -1,7 +1,7 @@
 //! The query engine: plans, guards, batches and answers; reaches the world only through its ports.
 //!
-//! An [`Engine`] holds the ports and the limits of a process. A tenant's published ontology is bound to GraphQL once per version
-//! ([`Engine::bind`]). Each request is an [`Ask`], answered by [`Engine::answer`] with the bytes of the response, or watched by
+//! An [`Engine`] holds the ports and the limits of a process. A tenant's published ontology is made ready for requests once per
+//! version ([`Engine::bind`]). Each request is an [`Ask`], answered by [`Engine::answer`] with the bytes of the response, or watched by
 //! [`Engine::watch`] with a stream of them.
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The served API of an ontology, as data: every type, field and argument, and the source of each field.
 //!
-//! `Api::of` derives it; the query engine binds it to GraphQL for validation and introspection, and plans by `Source`. The
+//! `Api::of` derives it; the query engine validates documents by it, plans by `Source`, and tells it to introspection. The
 //! conventions are those of the Neo4j GraphQL Library, version 7.
 
 mod connections;

@@ -25,6 +25,7 @@ pub use diff::{Diff, diff};
 pub use parse::MAX_BYTES;
 pub use problem::{Code, Problem, Problems};
 
+use api::Api;
 use ontology::Ontology;
 
 /// Compiles an ontology: the SDL of one tenant, at most [`MAX_BYTES`], to types, relationships, joins and rules, with the
@@ -34,6 +35,15 @@ use ontology::Ontology;
 ///
 /// Everything that is wrong with it at once, each with its place and mostly with help; up to a hundred are kept.
 pub fn compile(sdl: &str) -> Result<Ontology, Problems> {
+    compile_with_api(sdl).map(|(ontology, _)| ontology)
+}
+
+/// Compiles an ontology and derives its API, which [`compile`] makes as well, to see whether its names are unique.
+///
+/// # Errors
+///
+/// Those of [`compile`].
+pub fn compile_with_api(sdl: &str) -> Result<(Ontology, Api), Problems> {
     let mut problems = Problems::new(sdl);
     let document = parse::parse(sdl, &mut problems);
     let catalog = catalog::merge(document, &mut problems);
@@ -44,6 +54,8 @@ pub fn compile(sdl: &str) -> Result<Ontology, Problems> {
     let abstracts = abstracts::compile(&catalog, &enums, &types, &mut problems);
     let ontology = Ontology { types, edge_types, abstracts, enums };
     let ontology = rules::compile(&catalog, ontology, &mut problems);
-    uniqueness::check(&catalog, &ontology, &mut problems);
-    problems.finish(ontology)
+    let api = uniqueness::check(&catalog, &ontology, &mut problems);
+    // There is no API exactly when something is wrong: this makes sure of it, should the two ever disagree.
+    let api = problems.finish(api)?.unwrap_or_else(|| Api::of(&ontology));
+    Ok((ontology, api))
 }

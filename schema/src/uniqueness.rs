@@ -4,14 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
-use crate::api;
+use crate::api::{self, Api};
 use crate::catalog::{Catalog, Role};
 use crate::ontology::{Direction, EntityType, Kind, Ontology, Property, Relationship};
 use crate::problem::{Code, Problems, Span};
 use crate::syntax::{Definition, find};
 
-/// Checks the whole ontology. The names of the API are only looked at when nothing else is wrong.
-pub(crate) fn check(catalog: &Catalog, ontology: &Ontology, problems: &mut Problems) {
+/// Checks the whole ontology. The names of the API are only looked at when nothing else is wrong; the API is the result when they are
+/// unique too.
+pub(crate) fn check(catalog: &Catalog, ontology: &Ontology, problems: &mut Problems) -> Option<Api> {
     for (_, definition) in catalog.of(&[Role::Node, Role::Row]) {
         if let Some(entity) = ontology.types.get(&definition.name.text) {
             stored(definition, &entity.properties, problems);
@@ -24,9 +25,14 @@ pub(crate) fn check(catalog: &Catalog, ontology: &Ontology, problems: &mut Probl
     }
     homes(catalog, ontology, problems);
     sides(catalog, ontology, problems);
-    if problems.none() {
+    if !problems.none() {
+        return None;
+    }
+    let api = Api::with_unique_names(ontology);
+    if api.is_none() {
         names(catalog, ontology, problems);
     }
+    api
 }
 
 /// No two properties of a type have the same name in the store.

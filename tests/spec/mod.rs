@@ -8,5 +8,6 @@ mod language;
 mod live;
 mod reading;
 mod searching;
+mod validation;
 pub mod world;
 mod writing;

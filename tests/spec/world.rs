@@ -191,7 +191,7 @@ async fn published(engine: &Arc<Engine>, ports: &Ports, sdl: &str) -> Vec<Arc<Bo
         let tenant = TenantId::parse(name).unwrap();
         let version = ports.metadata.publish(&tenant, sdl, &ontology).await.unwrap();
         let api = Api::of(&ontology);
-        bound.push(engine.bind(Served { tenant, version, ontology: ontology.clone(), api }).unwrap());
+        bound.push(engine.bind(Served { tenant, version, ontology: ontology.clone(), api }));
     }
     bound
 }

@@ -3,42 +3,54 @@
 use crate::Limits;
 use crate::fault::{Code, Fault};
 
+/// A token: its first byte and the byte after it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// The tokens of a text, without ignored ones. Numbers and the dots of a spread may come in pieces.
+pub(super) fn tokens(bytes: &[u8]) -> impl Iterator<Item = Token> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = at;
+            at = match *bytes.get(start)? {
+                b'#' => line_end(bytes, start),
+                b' ' | b'\t' | b'\n' | b'\r' | b',' => start + 1,
+                b'"' => string_end(bytes, start),
+                byte if is_word(byte) => {
+                    bytes[start..].iter().position(|b| !is_word(*b)).map_or(bytes.len(), |n| start + n)
+                }
+                _ => start + 1,
+            };
+            if !matches!(bytes[start], b'#' | b' ' | b'\t' | b'\n' | b'\r' | b',') {
+                return Some(Token { start, end: at });
+            }
+        }
+    })
+}
+
 /// Checks nesting of brackets and number of tokens, passing over strings and comments.
 pub(super) fn within(text: &str, limits: &Limits) -> Result<(), Fault> {
     let bytes = text.as_bytes();
-    let (mut at, mut depth, mut tokens) = (0, 0_usize, 0_usize);
-    while at < bytes.len() {
-        let next = match bytes[at] {
-            b'#' => {
-                at = line_end(bytes, at);
-                continue;
-            }
-            b' ' | b'\t' | b'\n' | b'\r' | b',' => {
-                at += 1;
-                continue;
-            }
-            b'"' => string_end(bytes, at),
-            b'{' | b'(' | b'[' => {
-                depth += 1;
-                if depth > limits.nesting {
-                    let message = format!("brackets are nested deeper than `limits.nesting`, {}", limits.nesting);
-                    return Err(Fault::client(Code::NestingTooDeep, message));
-                }
-                at + 1
-            }
-            b'}' | b')' | b']' => {
-                depth = depth.saturating_sub(1);
-                at + 1
-            }
-            byte if is_word(byte) => bytes[at..].iter().position(|b| !is_word(*b)).map_or(bytes.len(), |n| at + n),
-            _ => at + 1,
-        };
-        tokens += 1;
-        if tokens > limits.tokens {
+    let (mut depth, mut seen) = (0_usize, 0_usize);
+    for token in tokens(bytes) {
+        match bytes[token.start] {
+            b'{' | b'(' | b'[' => depth += 1,
+            b'}' | b')' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > limits.nesting {
+            let message = format!("brackets are nested deeper than `limits.nesting`, {}", limits.nesting);
+            return Err(Fault::client(Code::NestingTooDeep, message));
+        }
+        seen += 1;
+        if seen > limits.tokens {
             let message = format!("the document has more tokens than `limits.tokens`, {}", limits.tokens);
             return Err(Fault::client(Code::TooManyTokens, message));
         }
-        at = next;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ impl Engine {
     /// and the answer. The ask's trace must be [`crate::ports::Trace::keeping`].
     pub async fn explain(&self, bound: &Arc<Bound>, principal: &Principal, ask: Ask) -> String {
         let mut out = String::new();
-        let document = match self.document(bound, &ask.query).await {
+        let document = match self.document(bound, &ask.query) {
             Ok(document) => document,
             Err(Refusal::Fault(fault)) => return format!("refused: {fault}\n"),
             Err(Refusal::Invalid(errors)) => {

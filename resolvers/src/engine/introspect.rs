@@ -1,43 +1,78 @@
 //! Introspection, which is async-graphql's own. Beside data fields, it is given a document without them.
 
+use std::sync::Arc;
+
+use async_graphql::dynamic::Schema;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet};
 use async_graphql::{Positioned, Request, Variables};
 use async_graphql_value::Value as Literal;
+use quick_cache::sync::Cache;
 use serde_json::{Map, Value as Json};
 
-use super::Bound;
+use super::{Bound, Engine};
 use crate::document::Document;
 use crate::fault::{Code, Fault};
 use crate::plan::{self, Asked};
-use crate::{Ask, Settings, bind};
+use crate::ports::Served;
+use crate::{Ask, bind};
 
-/// What `__schema` and `__type` answer, by response key; `None` when neither is asked.
-pub(super) async fn answer(
-    bound: &Bound,
-    settings: &Settings,
-    document: &Document,
-    operation: &Positioned<OperationDefinition>,
-    asked: &[Asked<'_>],
-    ask: &Ask,
-) -> Result<Option<Map<String, Json>>, Fault> {
-    if !asked.iter().any(|field| matches!(field.name, "__schema" | "__type")) {
-        return Ok(None);
+/// Schemas of async-graphql that are kept: a client asks for all of an API at once and then not again for long, and a schema takes several
+/// times the memory of the API that it is made of.
+const KEPT: usize = 4;
+
+/// The schemas that introspection asked for last, by tenant and version.
+pub(super) struct Schemas {
+    kept: Cache<(Arc<str>, u64), Schema>,
+}
+
+impl Default for Schemas {
+    fn default() -> Self {
+        Self { kept: Cache::new(KEPT) }
     }
-    if !settings.introspection {
-        return Err(Fault::client(Code::GraphqlValidationFailed, "introspection is switched off"));
+}
+
+impl Schemas {
+    /// The schema of an API. Making one takes tens of milliseconds for a large API, off the threads of requests and once for all who wait.
+    async fn of(&self, served: &Arc<Served>) -> Result<Schema, Fault> {
+        let key = (Arc::from(served.tenant.as_str()), served.version);
+        let make = async {
+            let served = served.clone();
+            let made = tokio::task::spawn_blocking(move || bind::schema(&served.api)).await;
+            made.map_err(|error| Fault::internal("introspection", error))?
+        };
+        self.kept.get_or_insert_async(&key, make).await
     }
-    let Some(mut only) = plan::introspection_only(&document.parsed, operation, asked) else { return Ok(None) };
-    drop_unused(&mut only);
-    let mut request = Request::new("").data(bind::Execute);
-    request.variables = Variables::from_json(Json::Object(ask.variables.clone()));
-    request.set_parsed_query(only);
-    let response = bound.schema.execute(request).await;
-    if let Some(error) = response.errors.first() {
-        return Err(Fault::client(Code::GraphqlValidationFailed, &error.message));
-    }
-    match response.data.into_json() {
-        Ok(Json::Object(found)) => Ok(Some(found)),
-        _ => Err(Fault::internal("introspection", "the answer is no object")),
+}
+
+impl Engine {
+    /// What `__schema` and `__type` answer, by response key; `None` when neither is asked.
+    pub(super) async fn introspected(
+        &self,
+        bound: &Bound,
+        document: &Document,
+        operation: &Positioned<OperationDefinition>,
+        asked: &[Asked<'_>],
+        ask: &Ask,
+    ) -> Result<Option<Map<String, Json>>, Fault> {
+        if !asked.iter().any(|field| matches!(field.name, "__schema" | "__type")) {
+            return Ok(None);
+        }
+        if !self.settings.introspection {
+            return Err(Fault::client(Code::GraphqlValidationFailed, "introspection is switched off"));
+        }
+        let Some(mut only) = plan::introspection_only(&document.parsed, operation, asked) else { return Ok(None) };
+        drop_unused(&mut only);
+        let mut request = Request::new("");
+        request.variables = Variables::from_json(Json::Object(ask.variables.clone()));
+        request.set_parsed_query(only);
+        let response = self.introspection.of(&bound.served).await?.execute(request).await;
+        if let Some(error) = response.errors.first() {
+            return Err(Fault::client(Code::GraphqlValidationFailed, &error.message));
+        }
+        match response.data.into_json() {
+            Ok(Json::Object(found)) => Ok(Some(found)),
+            _ => Err(Fault::internal("introspection", "the answer is no object")),
+        }
     }
 }
 
@@ -97,5 +132,26 @@ impl Used {
             Literal::Object(fields) => fields.values().for_each(|item| self.value(item)),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::TenantId;
+
+    #[tokio::test]
+    async fn schemas_are_made_when_asked_for_and_only_some_are_kept() {
+        let schemas = Schemas::default();
+        assert_eq!(schemas.kept.len(), 0);
+        for version in 1..=10 {
+            let (ontology, api) = quipu_schema::compile_with_api("type A @node { id: ID! }").expect("it compiles");
+            let tenant = TenantId::parse("alpha").expect("a name");
+            let served = Arc::new(Served { tenant, version, ontology, api });
+            let schema = schemas.of(&served).await.expect("the API binds");
+            assert!(schema.sdl().contains("type AsConnection"));
+            assert!(schemas.kept.get(&(Arc::from("alpha"), version)).is_some(), "asked again, it is there");
+        }
+        assert_eq!(schemas.kept.len(), KEPT);
     }
 }

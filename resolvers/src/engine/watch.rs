@@ -44,7 +44,7 @@ impl Engine {
     }
 
     async fn watched(self: Arc<Self>, bound: Arc<Bound>, principal: Principal, ask: Ask) -> BoxStream<'static, Answer> {
-        let document = match self.document(&bound, &ask.query).await {
+        let document = match self.document(&bound, &ask.query) {
             Ok(document) => document,
             Err(Refusal::Fault(fault)) => return once(reply::refusal(&fault)),
             Err(Refusal::Invalid(errors)) => return once(reply::invalid(&errors)),

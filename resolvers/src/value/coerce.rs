@@ -198,6 +198,20 @@ fn refuse_unknown<'a>(
     }
 }
 
+/// Checks a literal against a scalar, whatever variables stand in it (only JSON can hold any).
+///
+/// # Errors
+/// What was expected and what was found.
+pub(crate) fn scalar(of: &Scalar, value: &Literal) -> Result<(), String> {
+    match (of, value) {
+        // A variable may hold 3.0 for 3; in a document that is a Float.
+        (Scalar::Int | Scalar::BigInt, Literal::Number(number)) if number.is_f64() => {
+            Err(format!("expected {}, found {number}", of.name()))
+        }
+        _ => scalar::normalise(of, &json(value, &Variables::new())?).map(drop),
+    }
+}
+
 fn scalar_of(api: &Api, name: &str) -> Result<Scalar, String> {
     match (name, api.types.get(name)) {
         (_, Some(TypeDef::Scalar { scalar, .. })) => Ok(scalar.clone()),

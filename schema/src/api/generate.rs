@@ -19,6 +19,13 @@ impl Api {
         generator.run();
         Api { types: generator.types }
     }
+
+    /// The API of an ontology whose names nobody has looked at yet; `None` when one comes twice, which [`generated_names`] tells apart.
+    pub(crate) fn with_unique_names(ontology: &Ontology) -> Option<Api> {
+        let mut generator = Generator::new(ontology, false);
+        generator.run();
+        (!generator.collided).then_some(Api { types: generator.types })
+    }
 }
 
 /// Every name that the API of an ontology takes, with the element of the ontology (`Facility`, `Facility.devices`) it is there
@@ -117,6 +124,8 @@ pub(super) struct Generator<'a> {
     pub(super) used: Used,
     types: IndexMap<String, TypeDef>,
     names: Option<Vec<(String, String)>>,
+    /// A name came twice.
+    collided: bool,
 }
 
 impl<'a> Generator<'a> {
@@ -127,6 +136,7 @@ impl<'a> Generator<'a> {
             used: Used::default(),
             types: IndexMap::new(),
             names: names.then(Vec::new),
+            collided: false,
         }
     }
 
@@ -197,7 +207,10 @@ impl<'a> Generator<'a> {
     ) {
         let causes = fields.iter().map(|field| (field.name.as_str(), field_cause(cause, &name, field)));
         self.note(cause, &name, causes);
-        self.types.insert(name.clone(), make(define::object(name, description, fields)));
+        let given = fields.len();
+        let object = define::object(name.clone(), description, fields);
+        self.collided |= object.fields.len() < given;
+        self.add(name, make(object));
     }
 
     /// Adds an input object.
@@ -210,7 +223,10 @@ impl<'a> Generator<'a> {
     ) {
         let name = name.into();
         self.note(cause, &name, fields.iter().map(|field| (field.name.as_str(), cause.to_owned())));
-        self.types.insert(name.clone(), TypeDef::Input(define::input_object(name, about.into(), fields)));
+        let given = fields.len();
+        let object = define::input_object(name.clone(), about.into(), fields);
+        self.collided |= object.fields.len() < given;
+        self.add(name, TypeDef::Input(object));
     }
 
     /// Adds an enum.
@@ -222,7 +238,11 @@ impl<'a> Generator<'a> {
     pub(super) fn other(&mut self, cause: &str, def: TypeDef) {
         let name = def.name().to_owned();
         self.note(cause, &name, std::iter::empty());
-        self.types.insert(name, def);
+        self.add(name, def);
+    }
+
+    fn add(&mut self, name: String, def: TypeDef) {
+        self.collided |= self.types.insert(name, def).is_some();
     }
 
     /// Notes the name of a type, and those of its fields unless it is the type's name already that is taken.
