@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt as _;
 use quipu_resolvers::change::{Accepted, Change, Entry};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
@@ -70,7 +69,7 @@ impl Metadata for EmbeddedMetadata {
 }
 
 /// Bytes of entries that end a portion of the log: an import's entry holds a thousand records, a mutation's mostly one.
-const PORTION: usize = 512 << 10;
+const PORTION: i64 = 512 << 10;
 
 pub(super) async fn log(
     connection: &mut SqliteConnection,
@@ -78,24 +77,28 @@ pub(super) async fn log(
     after: u64,
     limit: u32,
 ) -> Result<Vec<Entry>, Failure> {
-    let text = "SELECT seq, at, actor, change, effects FROM log \
+    let text = "SELECT seq, octet_length(change) FROM log \
                 WHERE tenant = (SELECT key FROM tenant WHERE name = ?) AND seq > ? ORDER BY seq LIMIT ?";
     let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let mut rows = query(text).bind(tenant.as_str()).bind(after).bind(limit).fetch(connection);
-    let (mut entries, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.try_next().await? {
-        let (change, effects): (&str, &str) = (row.try_get(3)?, row.try_get(4)?);
-        bytes += change.len() + effects.len();
-        entries.push(Entry {
+    let lengths: Vec<(i64, i64)> =
+        query_as(text).bind(tenant.as_str()).bind(after).bind(limit).fetch_all(&mut *connection).await?;
+    let mut bytes = 0;
+    let last = lengths.iter().find(|(_, length)| {
+        bytes += length;
+        bytes >= PORTION
+    });
+    let Some((last, _)) = last.or(lengths.last()) else { return Ok(Vec::new()) };
+    let text = "SELECT seq, at, actor, change, effects FROM log \
+                WHERE tenant = (SELECT key FROM tenant WHERE name = ?) AND seq > ? AND seq <= ? ORDER BY seq";
+    let rows = query(text).bind(tenant.as_str()).bind(after).bind(last).fetch_all(connection).await?;
+    let entry = |row: &sqlx::sqlite::SqliteRow| {
+        Ok(Entry {
             seq: number(row.try_get(0)?),
             at: row.try_get(1)?,
             actor: row.try_get(2)?,
-            change: parsed(change)?,
-            effects: parsed(effects)?,
-        });
-        if bytes > PORTION {
-            break;
-        }
-    }
-    Ok(entries)
+            change: parsed(row.try_get(3)?)?,
+            effects: parsed(row.try_get(4)?)?,
+        })
+    };
+    rows.iter().map(entry).collect()
 }
