@@ -92,12 +92,7 @@ impl App {
         };
         let engine = Engine::new(ports.clone(), settings);
         let tenants = Tenants::new(engine.clone(), ports.metadata.clone());
-        let relay = Relay {
-            metadata: ports.metadata.clone(),
-            vectors: ports.vectors.clone(),
-            embedder: ports.embedder.clone(),
-            turn: Turn::beside(&config.store.path),
-        };
+        let relay = Relay::new(&ports, Turn::beside(&config.store.path));
         Ok(Self { config, ports, engine, tenants, embedder, relay, store })
     }
 
@@ -110,15 +105,15 @@ impl App {
         for tenant in self.tenants.names() {
             self.engine.catch_up(&tenant).await?;
         }
-        let metrics = Metrics::new().map_err(|error| AppError::Metrics(error.to_string()))?;
+        let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Metrics(error.to_string()))?);
         let state = AppState::new(Parts {
             config: self.config.clone(),
             gateway: self.tenants.clone(),
             readiness: Arc::new(Probes { ports: self.ports.clone(), embedder: self.embedder.clone() }),
             clock: self.ports.clock.clone(),
-            metrics: Arc::new(metrics),
+            metrics: metrics.clone(),
         })?;
-        let mut background = self.background();
+        let mut background = self.background(metrics);
         let served = http::serve(listener, state, shutdown).await;
         // Whatever is cut off here is a transaction that did not happen; its position says where to go on.
         background.shutdown().await;
@@ -127,12 +122,12 @@ impl App {
     }
 
     /// What goes on beside the requests: newly published ontologies, what other processes wrote, and vectors.
-    fn background(&self) -> JoinSet<()> {
+    fn background(&self, metrics: Arc<Metrics>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let tenants = self.tenants.clone();
         tasks.spawn(async move { tenants.follow().await });
         tasks.spawn(follow::logs(self.engine.clone(), self.tenants.clone()));
-        tasks.spawn(follow::vectors(self.relay.clone(), self.tenants.clone(), self.ports.bus.clone()));
+        tasks.spawn(follow::vectors(self.relay.clone(), self.tenants.clone(), self.ports.bus.clone(), metrics));
         tasks
     }
 

@@ -64,6 +64,7 @@ pub struct Metrics {
     streams: IntGaugeVec,
     refused: IntCounterVec,
     working: IntGauge,
+    to_embed: IntGauge,
 }
 
 impl Metrics {
@@ -93,6 +94,10 @@ impl Metrics {
             streams: IntGaugeVec::new(Opts::new("quipu_streams", "open streams"), &["transport"])?,
             refused: counter("quipu_refused_total", "what was refused, by code", &["code"])?,
             working: IntGauge::new("quipu_requests_in_progress", "operations that are worked on")?,
+            to_embed: IntGauge::new(
+                "quipu_records_to_embed",
+                "records that were there before their text was to be embedded, and have no vector yet",
+            )?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;
@@ -102,6 +107,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.streams.clone()))?;
         metrics.registry.register(Box::new(metrics.refused.clone()))?;
         metrics.registry.register(Box::new(metrics.working.clone()))?;
+        metrics.registry.register(Box::new(metrics.to_embed.clone()))?;
         Ok(metrics)
     }
 
@@ -150,6 +156,11 @@ impl Metrics {
     /// Counts an operation as worked on until the guard is dropped.
     pub fn working(&self) -> Counted {
         Counted::begin(self.working.clone())
+    }
+
+    /// Notes how many records that were there before wait for a vector.
+    pub fn to_embed(&self, records: u64) {
+        self.to_embed.set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
     /// All counters in Prometheus' text format.

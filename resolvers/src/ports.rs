@@ -202,6 +202,47 @@ pub trait Vectors: Send + Sync {
 
     /// The position up to which the log was followed; 0 when not at all.
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault>;
+
+    /// Every property that has vectors, or was gone through for them, with how far that came.
+    async fn coverage(&self, tenant: &TenantId) -> Result<Vec<Coverage>, Fault>;
+
+    /// Stores and removes vectors and notes how far the records of a property were gone through, in one transaction.
+    async fn cover(&self, tenant: &TenantId, coverage: &Coverage, changes: &[VectorChange]) -> Result<(), Fault>;
+
+    /// Those of the records that have no vector for the property.
+    async fn lacking(
+        &self,
+        tenant: &TenantId,
+        of: &str,
+        property: &str,
+        ids: Vec<String>,
+    ) -> Result<Vec<String>, Fault>;
+
+    /// Removes a portion of a property's vectors; true when all are gone, and the property with them. Until then its coverage is
+    /// `Leaving`.
+    async fn uncover(&self, tenant: &TenantId, of: &str, property: &str) -> Result<bool, Fault>;
+}
+
+/// How far the records of a type were gone through for the vectors of a property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// Name of the type.
+    pub of: String,
+    /// Stored name of the property.
+    pub property: String,
+    /// How far.
+    pub reached: Reached,
+}
+
+/// A place in the records of a type, in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// Everything up to this id; empty before the first.
+    Upto(String),
+    /// All of them.
+    All,
+    /// The vectors are being removed.
+    Leaving,
 }
 
 /// Names the vector of one property of one record.

@@ -9,6 +9,7 @@ use quipu_resolvers::fault::Code;
 use quipu_resolvers::ports::Bus;
 
 use crate::ingest::relay::{Relay, Step};
+use crate::ops::Metrics;
 use crate::tenants::Tenants;
 
 /// How often it is looked whether another process wrote.
@@ -36,19 +37,27 @@ pub async fn logs(engine: Arc<Engine>, tenants: Arc<Tenants>) {
     }
 }
 
-/// Keeps vectors in step with the logs, a portion of each tenant in turn. Without a model it waits for one.
-pub async fn vectors(relay: Relay, tenants: Arc<Tenants>, bus: Arc<dyn Bus>) {
+/// Keeps vectors in step with the logs and the ontologies, a portion of each tenant in turn. Without a model it waits for one.
+pub async fn vectors(relay: Relay, tenants: Arc<Tenants>, bus: Arc<dyn Bus>, metrics: Arc<Metrics>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let mut busy = false;
         let mut failed = None;
+        let mut left = 0;
         for tenant in tenants.names() {
-            match relay.step(&tenant, &mut |_| {}).await {
+            let Some(bound) = tenants.bound(&tenant) else { continue };
+            let ontology = &bound.served().ontology;
+            let step = relay.step(&tenant, ontology, &mut |_| {}).await;
+            if !matches!(step, Ok(Step::InStep)) {
+                left += relay.left(&tenant, ontology).await.unwrap_or_default();
+            }
+            match step {
                 Ok(Step::Embedded(_)) => busy = true,
                 Ok(Step::InStep | Step::Elsewhere) => {}
                 Err(fault) => failed = Some((tenant, fault)),
             }
         }
+        metrics.to_embed(left);
         match failed {
             // The embedder says by itself what it lacks.
             Some((_, fault)) if fault.code() == Code::EmbeddingUnavailable => tokio::time::sleep(LONGEST_PAUSE).await,

@@ -149,6 +149,7 @@ impl Publish {
         tenants::compile(&app.engine, self.tenant.clone(), 1, &sdl).map_err(Failure::refused)?;
         let before = app.ports.metadata.ontology(&self.tenant).await?;
         let version = app.ports.metadata.publish(&self.tenant, &sdl, &ontology).await?;
+        let left = app.relay.left(&self.tenant, &ontology).await?;
         app.close().await;
         let told = match before {
             Some((old, _)) if old == version => {
@@ -162,6 +163,12 @@ impl Publish {
             before.filter(|(old, _)| *old != version).and_then(|(_, sdl)| quipu_schema::compile(&sdl).ok())
         {
             print(format_args!("\n{}", diff(&old, &ontology)));
+        }
+        if left > 0 {
+            print(format_args!(
+                "\n{left} records that are there are embedded in the background, by the server that runs or by the next one; \
+                 until then they are found by words, and not by meaning\n"
+            ));
         }
         Ok(())
     }

@@ -1,16 +1,26 @@
 //! The relay follows each tenant's log and keeps the vectors in step: texts of `@embed` properties are embedded, vectors of deleted
 //! records removed, and the position noted together with them. Whoever dies half-way is followed by one who starts at that position.
+//!
+//! Which properties have vectors is for the ontology that is served to say, whatever it said when an entry was written. What it says
+//! is compared with what the vectors cover: `existing.rs` embeds the records that were there before a property was embedded, and
+//! removes the vectors of one that is embedded no more.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use indexmap::IndexMap;
+use quipu_resolvers::Ports;
 use quipu_resolvers::change::{Entry, Op, Ref};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
-use quipu_resolvers::ports::{Embedder, Metadata, VectorChange, Vectors};
+use quipu_resolvers::ports::{Embedder, Graph, Metadata, VectorChange, Vectors};
+use quipu_schema::ontology::Ontology;
 use serde_json::Value as Json;
+use tokio::sync::Mutex;
+
+mod existing;
 
 /// Entries of the log that are read at once.
 const ENTRIES: u32 = 64;
@@ -20,14 +30,18 @@ const TEXTS: usize = 64;
 /// Follows logs.
 #[derive(Clone)]
 pub struct Relay {
-    /// Where the log is.
-    pub metadata: Arc<dyn Metadata>,
+    /// Where the log is, and rows.
+    metadata: Arc<dyn Metadata>,
+    /// Where nodes are.
+    graph: Arc<dyn Graph>,
     /// Where vectors are kept.
-    pub vectors: Arc<dyn Vectors>,
+    vectors: Arc<dyn Vectors>,
     /// Who makes them.
-    pub embedder: Arc<dyn Embedder>,
+    embedder: Arc<dyn Embedder>,
     /// Whose turn it is among processes.
-    pub turn: Turn,
+    turn: Turn,
+    /// When it was last told how far it is with records that were there before.
+    told: Arc<Mutex<Option<Instant>>>,
 }
 
 /// Lets one process at a time embed for a store: a server and an import beside it would do the same work twice. Work that is done
@@ -67,20 +81,54 @@ pub enum Step {
 }
 
 impl Relay {
-    /// Follows the next few entries of a tenant's log. `embedded` hears of each portion of texts.
+    /// Over the adapters of a process.
+    pub fn new(ports: &Ports, turn: Turn) -> Self {
+        let Ports { metadata, graph, vectors, embedder, .. } = ports.clone();
+        Self { metadata, graph, vectors, embedder, turn, told: Arc::default() }
+    }
+
+    /// Follows the next few entries of a tenant's log; where it was followed to its end, embeds the next few records that were there
+    /// before their texts were to be embedded. `embedded` hears of each portion of texts.
     ///
     /// # Errors
     /// `EMBEDDING_UNAVAILABLE` when there are texts and no model, or a store's.
-    pub async fn step(&self, tenant: &TenantId, embedded: &mut (dyn FnMut(usize) + Send)) -> Result<Step, Fault> {
-        if self.is_in_step(tenant).await? {
+    pub async fn step(
+        &self,
+        tenant: &TenantId,
+        ontology: &Ontology,
+        embedded: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<Step, Fault> {
+        if self.is_in_step(tenant, ontology).await? {
             return Ok(Step::InStep);
         }
         let Some(_turn) = self.turn.take() else { return Ok(Step::Elsewhere) };
+        // First, so that nothing is left of it when the same property is to be embedded again.
+        if self.let_go(tenant, ontology).await? {
+            return Ok(Step::Embedded(0));
+        }
         // Asked again: whoever had the turn before has moved it.
         let position = self.vectors.position(tenant).await?;
         let entries = self.metadata.log(tenant, position, ENTRIES).await?;
-        let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(Step::InStep) };
-        let wanted = wanted(entries);
+        if entries.is_empty() {
+            return self.existing(tenant, ontology, position, embedded).await;
+        }
+        if position == 0 {
+            self.begin(tenant, ontology).await?;
+        }
+        self.follow(tenant, position, entries, ontology, embedded).await.map(Step::Embedded)
+    }
+
+    /// Embeds what entries ask for and moves the position over them; says how many texts these were.
+    async fn follow(
+        &self,
+        tenant: &TenantId,
+        position: u64,
+        entries: Vec<Entry>,
+        ontology: &Ontology,
+        embedded: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<usize, Fault> {
+        let last = entries.last().map_or(position, |entry| entry.seq);
+        let wanted = wanted(entries, ontology);
         let total = wanted.texts.len();
         let mut texts = wanted.texts.into_iter().peekable();
         let mut changes = wanted.removals;
@@ -93,7 +141,7 @@ impl Relay {
             self.vectors.apply(tenant, if done { last } else { position }, &changes).await?;
             embedded(count);
             if done {
-                return Ok(Step::Embedded(total));
+                return Ok(total);
             }
             changes.clear();
         }
@@ -113,32 +161,33 @@ impl Relay {
         Ok(names.into_iter().zip(vectors).map(change).collect())
     }
 
-    /// Whether the vectors have followed the whole log.
+    /// Whether the vectors hold all that log and ontology ask for, and nothing else.
     ///
     /// # Errors
     /// A store's.
-    pub async fn is_in_step(&self, tenant: &TenantId) -> Result<bool, Fault> {
-        Ok(self.vectors.position(tenant).await? >= self.metadata.head(tenant).await?)
+    pub async fn is_in_step(&self, tenant: &TenantId, ontology: &Ontology) -> Result<bool, Fault> {
+        let position = self.vectors.position(tenant).await?;
+        Ok(position >= self.metadata.head(tenant).await? && !self.has_existing(tenant, ontology, position).await?)
     }
 
-    /// How many texts the vectors are behind the log. Reads the log from where the vectors are.
+    /// How many texts the vectors are behind: those of the log from where the vectors are, and those that were there before.
     ///
     /// # Errors
     /// A store's.
-    pub async fn behind(&self, tenant: &TenantId) -> Result<u64, Fault> {
+    pub async fn behind(&self, tenant: &TenantId, ontology: &Ontology) -> Result<u64, Fault> {
         let mut position = self.vectors.position(tenant).await?;
-        let mut texts = 0;
+        let mut texts = self.left(tenant, ontology).await?;
         loop {
             let entries = self.metadata.log(tenant, position, ENTRIES).await?;
             let Some(last) = entries.last() else { return Ok(texts) };
             position = last.seq;
-            texts += wanted(entries).texts.len() as u64;
+            texts += wanted(entries, ontology).texts.len() as u64;
         }
     }
 }
 
 /// A text that needs a vector.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Wanted {
     record: Ref,
     property: String,
@@ -153,7 +202,7 @@ struct Work {
 }
 
 /// The outcome of entries for each record: the newest value wins, and what came before a deletion is forgotten.
-fn wanted(entries: Vec<Entry>) -> Work {
+fn wanted(entries: Vec<Entry>, ontology: &Ontology) -> Work {
     #[derive(Default)]
     struct Fate {
         gone: bool,
@@ -162,20 +211,20 @@ fn wanted(entries: Vec<Entry>) -> Work {
     let mut fates: IndexMap<Ref, Fate> = IndexMap::new();
     for op in entries.into_iter().flat_map(|entry| entry.change.ops) {
         match op {
-            Op::Put { record, mut set, embed, .. } if !embed.is_empty() => {
-                let fate = fates.entry(record).or_default();
-                for property in embed {
-                    let text = match set.remove(&property) {
-                        Some(Json::String(text)) if !text.trim().is_empty() => Some(text),
-                        _ => None,
-                    };
-                    fate.texts.insert(property, text);
+            Op::Put { record, mut set, .. } => {
+                let embedded = ontology.types.get(&record.of).into_iter().flat_map(|entity| entity.embedded());
+                let given: Vec<_> = embedded
+                    .filter_map(|property| set.remove_entry(&property.stored))
+                    .map(|(name, value)| (name, text(value)))
+                    .collect();
+                if !given.is_empty() {
+                    fates.entry(record).or_default().texts.extend(given);
                 }
             }
             Op::Delete { record, .. } => {
                 fates.insert(record, Fate { gone: true, texts: IndexMap::new() });
             }
-            Op::Put { .. } | Op::Link { .. } | Op::Unlink { .. } => {}
+            Op::Link { .. } | Op::Unlink { .. } => {}
         }
     }
     let mut work = Work::default();
@@ -194,6 +243,14 @@ fn wanted(entries: Vec<Entry>) -> Work {
         }
     }
     work
+}
+
+/// The text of a value; blank ones have no vector.
+fn text(value: Json) -> Option<String> {
+    match value {
+        Json::String(text) if !text.trim().is_empty() => Some(text),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

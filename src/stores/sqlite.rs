@@ -23,6 +23,7 @@ use super::sql::{self, Parameter, Statement, names::Names};
 mod accept;
 mod codes;
 mod connections;
+mod covered;
 mod fold;
 mod graph;
 mod known;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use super::quipu::{Quipu, Running};
+use super::quipu::{FARM, Quipu, Running};
 
 const SERVE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--config", "model.toml"];
 const IMPORT: [&str; 5] = ["import", "--tenant", "farm", "--config", "model.toml"];
@@ -70,4 +70,39 @@ async fn a_server_embeds_what_it_is_told_and_what_others_import() {
     assert!(made.get("errors").is_none(), "{made}");
     until(&running, &token, "wheat").await;
     assert_eq!(running.stop().code, Some(0));
+}
+
+#[tokio::test]
+async fn what_becomes_embedded_is_embedded_in_the_background_and_forgotten_again() {
+    let quipu = with_model();
+    let plain = FARM.replace("about: String @embed", "about: String");
+    let publish = |sdl: &str| {
+        quipu.file("farm.graphql", sdl);
+        quipu.run(&["ontology", "publish", "--tenant", "farm", "farm.graphql", "--config", "model.toml"])
+    };
+    assert_eq!(publish(&plain).code, Some(0));
+    quipu.file("a.jsonl", [farm("cows", "cows in a dairy"), farm("wheat", "fields of wheat")].join("\n"));
+    assert_eq!(quipu.run(&[&IMPORT[..], &["a.jsonl"]].concat()).code, Some(0));
+    let running = quipu.start(&SERVE);
+    let token = quipu.token("farm", &["--role", "admin"]);
+    let published = publish(FARM);
+    assert!(published.out.contains("2 records that are there are embedded in the background"), "{published:?}");
+    until(&running, &token, "cows").await;
+    let begun = Instant::now();
+    while !running.text("/metrics").await.contains("quipu_records_to_embed 0") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", running.text("/metrics").await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    // Removed and marked again: what was written in between is what is found.
+    assert_eq!(publish(&plain).code, Some(0));
+    quipu.file("a.jsonl", [farm("cows", "a field"), farm("wheat", "goats and their milk")].join("\n"));
+    assert_eq!(quipu.run(&[&IMPORT[..], &["a.jsonl"]].concat()).code, Some(0));
+    assert_eq!(publish(FARM).code, Some(0));
+    until(&running, &token, "wheat").await;
+    let ended = running.stop();
+    assert_eq!(ended.code, Some(0));
+    for line in ["embedding records that were there before", "left=2", "all records are found by meaning"] {
+        assert!(ended.err.contains(line), "{line}: {}", ended.err);
+    }
 }

@@ -162,6 +162,12 @@ impl Running {
         response.json().await.expect("JSON")
     }
 
+    /// What is at a path.
+    pub async fn text(&self, path: &str) -> String {
+        let response = reqwest::get(format!("http://{}{path}", self.address)).await.expect("it answers");
+        response.text().await.expect("text")
+    }
+
     /// Asks again until the answer fits; a busy machine gets longer than the second that a user waits.
     pub async fn soon(&self, token: &str, query: &str, fits: impl Fn(&Json) -> bool) {
         let begun = Instant::now();

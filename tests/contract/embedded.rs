@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use quipu::stores::sqlite::{Embedded, Options};
 use quipu_resolvers::fault::Code;
 use quipu_resolvers::guard;
-use quipu_resolvers::ports::{Call, Trace};
+use quipu_resolvers::ports::{Call, Coverage, Reached, Trace, VectorChange, Vectors};
 use quipu_resolvers::read::{Field, Pick, Predicate, Related, Scope, Via};
 use quipu_schema::ontology::Direction;
 use quipu_schema::policy::Quantifier;
@@ -64,6 +64,30 @@ async fn another_process_is_seen() {
         write(&one, who, vec![put("Facility", "f1", json!({"name": "from one"}))]).await;
         assert_eq!(ask(&other, who, read()).await, json!([["from one"]]));
     }
+}
+
+/// A file of the version before, which did not note what its vectors cover, is brought up to date with all that is in it.
+#[tokio::test]
+async fn a_file_of_the_version_before_is_brought_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("quipu.db");
+    let store = Embedded::open(&path, Options::default()).await.unwrap();
+    fill(&stores(&store, ())).await;
+    let record = record("Facility", "f1");
+    let vector = VectorChange { record, property: Some("summary".to_owned()), vector: Some(vec![1.0; 16]) };
+    store.vectors().apply(&tenant("alpha"), 1, &[vector]).await.unwrap();
+    store.close().await;
+    let mut old = sqlx::SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    let back = "DROP TABLE covered; DELETE FROM migration WHERE number > 1; PRAGMA user_version = 1";
+    old.execute(back).await.unwrap();
+    old.close().await.unwrap();
+
+    let store = Embedded::open(&path, Options::default()).await.unwrap();
+    let covered = store.vectors().coverage(&tenant("alpha")).await.unwrap();
+    let (of, property) = ("Facility".to_owned(), "summary".to_owned());
+    assert_eq!(covered, [Coverage { of, property, reached: Reached::Upto(String::new()) }]);
+    let read = all("Facility", vec![pick(field("name"))]).first(1);
+    assert_eq!(ask(&stores(&store, ()), "alpha", read).await, json!([["alpha Oslo"]]));
 }
 
 /// Opens what must not be opened; the file and its directory stay as they are, byte for byte.

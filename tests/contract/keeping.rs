@@ -68,6 +68,10 @@ pub async fn publishing_over_data(stores: Stores) {
         let taken = put("Facility", "f3", json!({"name": "n", "region": "r", "code": "B"}));
         assert_eq!(refused(accept(&stores, who, vec![taken.clone()]).await).0, Code::Conflict);
         assert_eq!(super::searches::found(&stores, who, "fish").await.len(), 2);
+        // A change that was made before somebody heard of it.
+        write(&stores, who, vec![coded("f1", "A", "a cake")]).await;
+        assert_eq!(super::searches::found(&stores, who, "fish").await, ["Facility f2"]);
+        assert_eq!(super::searches::found(&stores, who, "cake").await, ["Facility f1"]);
         publish("plain again", &plain).await.unwrap();
         let Op::Put { record, row, mode, set, .. } = taken else { unreachable!() };
         write(&stores, who, vec![Op::Put { record, row, mode, set, unique: vec![], embed: vec![] }]).await;

@@ -93,6 +93,7 @@ macro_rules! contract_suite {
                     nearest_with_filter,
                     few_among_many,
                     vectors_come_and_go,
+                    coverage_of_properties,
                     vectors_keep_their_position;
                 visibility:
                     hidden_records_are_nowhere,

@@ -2,7 +2,7 @@
 
 use quipu_resolvers::change::Ref;
 use quipu_resolvers::guard;
-use quipu_resolvers::ports::{Hit, Matching, Nearest, Trace, VectorChange, VectorOf, Within};
+use quipu_resolvers::ports::{Coverage, Hit, Matching, Nearest, Reached, Trace, VectorChange, VectorOf, Within};
 use quipu_resolvers::read::{Field, Predicate};
 use quipu_resolvers::value::Value;
 use quipu_schema::policy::Operator;
@@ -229,6 +229,40 @@ pub async fn vectors_come_and_go(stores: Stores) {
     assert_eq!(stored(&stores, "alpha", "f1", Predicate::True).await, None);
     write(&stores, "alpha", vec![delete("Facility", "f4")]).await;
     assert_eq!(ids(&nearest(&stores, "alpha", Predicate::True, at(0.0), 9).await), ["f2"], "what is gone is not found");
+}
+
+/// How far a property's records were gone through is kept with its vectors, and both go together.
+pub async fn coverage_of_properties(stores: Stores) {
+    turned(&stores).await;
+    let held = async |who| stores.vectors.coverage(&tenant(who)).await.unwrap();
+    let summary = |reached| Coverage { of: "Facility".to_owned(), property: "summary".to_owned(), reached };
+    for who in TENANTS {
+        assert_eq!(held(who).await, [summary(Reached::Upto(String::new()))], "nobody said that it was gone through");
+        let ids = ["f1", "f9", "f4"].map(str::to_owned).to_vec();
+        let lacking = stores.vectors.lacking(&tenant(who), "Facility", "summary", ids.clone()).await.unwrap();
+        assert_eq!(lacking, ["f9"]);
+        assert_eq!(stores.vectors.lacking(&tenant(who), "Facility", "name", ids.clone()).await.unwrap(), ids);
+    }
+    let upto = summary(Reached::Upto("f2".to_owned()));
+    stores.vectors.cover(&tenant("alpha"), &upto, &[vector_of("f4", None)]).await.unwrap();
+    assert_eq!(held("alpha").await, [upto]);
+    assert_eq!(ids(&nearest(&stores, "alpha", Predicate::True, at(0.0), 9).await), ["f1", "f2", "f3"]);
+    stores.vectors.cover(&tenant("alpha"), &summary(Reached::All), &[]).await.unwrap();
+    assert_eq!(held("alpha").await, [summary(Reached::All)]);
+    assert_eq!(stores.vectors.position(&tenant("alpha")).await.unwrap(), 1, "the log is another matter");
+
+    let many: Vec<_> = (0..20_000).map(|n| vector_of(&format!("x{n}"), Some(at(n as f32 / 60.0)))).collect();
+    stores.vectors.apply(&tenant("alpha"), 1, &many).await.unwrap();
+    assert!(!stores.vectors.uncover(&tenant("alpha"), "Facility", "summary").await.unwrap(), "not all at once");
+    assert_eq!(held("alpha").await, [summary(Reached::Leaving)]);
+    while !stores.vectors.uncover(&tenant("alpha"), "Facility", "summary").await.unwrap() {}
+    assert!(held("alpha").await.is_empty());
+    assert!(nearest(&stores, "alpha", Predicate::True, at(0.0), 9).await.is_empty());
+    assert_eq!(stored(&stores, "alpha", "f1", Predicate::True).await, None);
+    assert_eq!(nearest(&stores, "beta", Predicate::True, at(0.0), 9).await.len(), 4);
+    assert!(stores.vectors.uncover(&tenant("nobody"), "Facility", "summary").await.unwrap());
+    stores.vectors.apply(&tenant("alpha"), 2, &[vector_of("f1", Some(at(0.0)))]).await.unwrap();
+    assert_eq!(ids(&nearest(&stores, "alpha", Predicate::True, at(0.0), 9).await), ["f1"]);
 }
 
 pub async fn vectors_keep_their_position(stores: Stores) {

@@ -122,11 +122,10 @@ impl World {
 
     /// Embeds what the log holds and the vectors do not.
     pub async fn embedded(&self) {
-        let Ports { metadata, vectors, embedder, .. } = self.ports.clone();
-        let relay = Relay { metadata, vectors, embedder, turn: Turn::default() };
-        for tenant in TENANTS {
-            let tenant = TenantId::parse(tenant).unwrap();
-            while relay.step(&tenant, &mut |_| {}).await.unwrap() != Step::InStep {}
+        let relay = Relay::new(&self.ports, Turn::default());
+        for bound in &self.bound {
+            let served = bound.served();
+            while relay.step(&served.tenant, &served.ontology, &mut |_| {}).await.unwrap() != Step::InStep {}
         }
     }
 

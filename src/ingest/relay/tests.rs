@@ -1,21 +1,28 @@
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use quipu_resolvers::change::{Accepted, Change, Mode};
 use quipu_resolvers::fault::Code;
 use quipu_resolvers::guard::Allowed;
-use quipu_resolvers::ports::{Call, Hit, Nearest, Reader, Terms, VectorOf};
-use quipu_resolvers::read::Read;
+use quipu_resolvers::ports::{Applied, Bus, Call, Coverage, Hit, Matching, Nearest, Reader, Terms, VectorOf};
+use quipu_resolvers::read::{Field, Predicate, Read};
 use quipu_resolvers::value::Value;
 use quipu_schema::ontology::Ontology;
 use serde_json::json;
 
 use super::*;
 
-/// A log and vectors in memory, and a model that counts letters. `breaks_after` texts the model fails once.
+const ONTOLOGY: &str = "type Page @node { id: ID!  text: String @embed  index: Int }";
+const PLAIN: &str = "type Page @node { id: ID!  text: String  index: Int }";
+
+/// A log, a graph and vectors in memory, and a model that counts letters. `breaks_after` texts the model fails once.
 #[derive(Default)]
 struct World {
     log: Mutex<Vec<Entry>>,
+    /// Texts of pages, as the graph has them.
+    pages: Mutex<BTreeMap<String, String>>,
+    coverage: Mutex<Vec<Coverage>>,
     position: Mutex<u64>,
     vectors: Mutex<IndexMap<(Ref, String), f32>>,
     embedded: Mutex<usize>,
@@ -24,12 +31,43 @@ struct World {
 
 #[async_trait]
 impl Reader for World {
-    async fn read(&self, _: &Allowed<Read>, _: Call<'_>) -> Result<Value, Fault> {
-        unimplemented!("the relay reads the log alone")
+    /// The pages after an id, as the relay asks for them.
+    async fn read(&self, read: &Allowed<Read>, _: Call<'_>) -> Result<Value, Fault> {
+        let read = read.get();
+        let after = match &read.targets[0].filter {
+            Predicate::All(parts) => parts.iter().find_map(|part| match part {
+                Predicate::Compare { field: Field::Id, value, .. } => value.as_text(),
+                _ => None,
+            }),
+            _ => None,
+        };
+        let pages = self.pages.lock().expect("not poisoned");
+        let found = pages.iter().filter(|(id, _)| after.is_none_or(|after| id.as_str() > after));
+        if read.total {
+            return Ok(Value::List(vec![Value::Null, Value::Int(found.count() as i64), Value::Null]));
+        }
+        let row =
+            |(id, text): (&String, &String)| Value::List(vec![Value::from(id.as_str()), Value::from(text.as_str())]);
+        Ok(Value::List(found.take(read.window.limit.expect("a limit") as usize).map(row).collect()))
     }
 
     async fn read_many(&self, _: &Allowed<Read>, _: &[Value], _: Call<'_>) -> Result<Vec<Value>, Fault> {
-        unimplemented!("the relay reads the log alone")
+        unimplemented!("the relay reads from the root")
+    }
+}
+
+#[async_trait]
+impl Graph for World {
+    async fn matching(&self, _: &Allowed<Matching>, _: Call<'_>) -> Result<Vec<Hit>, Fault> {
+        unimplemented!("the relay searches nothing")
+    }
+
+    async fn apply(&self, _: &TenantId, _: &[Entry]) -> Result<Applied, Fault> {
+        unimplemented!("the relay writes vectors alone")
+    }
+
+    async fn position(&self, _: &TenantId) -> Result<u64, Fault> {
+        Ok(self.log.lock().expect("not poisoned").len() as u64)
     }
 }
 
@@ -91,6 +129,40 @@ impl Vectors for World {
     async fn position(&self, _: &TenantId) -> Result<u64, Fault> {
         Ok(*self.position.lock().expect("not poisoned"))
     }
+
+    async fn coverage(&self, _: &TenantId) -> Result<Vec<Coverage>, Fault> {
+        Ok(self.coverage.lock().expect("not poisoned").clone())
+    }
+
+    async fn cover(&self, tenant: &TenantId, coverage: &Coverage, changes: &[VectorChange]) -> Result<(), Fault> {
+        let position = Vectors::position(self, tenant).await?;
+        Vectors::apply(self, tenant, position, changes).await?;
+        let mut held = self.coverage.lock().expect("not poisoned");
+        held.retain(|known| (&known.of, &known.property) != (&coverage.of, &coverage.property));
+        held.push(coverage.clone());
+        Ok(())
+    }
+
+    async fn lacking(&self, _: &TenantId, of: &str, property: &str, ids: Vec<String>) -> Result<Vec<String>, Fault> {
+        let vectors = self.vectors.lock().expect("not poisoned");
+        let has = |id: &String| vectors.contains_key(&(Ref { of: of.into(), id: id.clone() }, property.into()));
+        Ok(ids.into_iter().filter(|id| !has(id)).collect())
+    }
+
+    async fn uncover(&self, _: &TenantId, of: &str, property: &str) -> Result<bool, Fault> {
+        self.vectors.lock().expect("not poisoned").retain(|(record, name), _| record.of != of || name != property);
+        self.coverage.lock().expect("not poisoned").retain(|known| known.of != of || known.property != property);
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Bus for World {
+    async fn announce(&self, _: &TenantId, _: u64) {}
+
+    fn listen(&self, _: &TenantId) -> tokio::sync::watch::Receiver<u64> {
+        tokio::sync::watch::channel(0).1
+    }
 }
 
 #[async_trait]
@@ -112,7 +184,7 @@ impl Embedder for World {
 }
 
 fn record(id: &str) -> Ref {
-    Ref { of: "Chunk".into(), id: id.into() }
+    Ref { of: "Page".into(), id: id.into() }
 }
 
 fn put(id: &str, text: Json) -> Op {
@@ -138,13 +210,29 @@ impl World {
 }
 
 fn relay(world: &Arc<World>) -> Relay {
-    Relay { metadata: world.clone(), vectors: world.clone(), embedder: world.clone(), turn: Turn::default() }
+    let ports = Ports {
+        graph: world.clone(),
+        metadata: world.clone(),
+        vectors: world.clone(),
+        embedder: world.clone(),
+        bus: world.clone(),
+        clock: Arc::new(crate::stores::clock::SystemClock),
+    };
+    Relay::new(&ports, Turn::default())
+}
+
+fn tenant() -> TenantId {
+    TenantId::parse("t").expect("a name")
 }
 
 async fn follow(relay: &Relay) -> Result<usize, Fault> {
-    let tenant = TenantId::parse("t").expect("a name");
+    follow_as(relay, ONTOLOGY).await
+}
+
+async fn follow_as(relay: &Relay, sdl: &str) -> Result<usize, Fault> {
+    let ontology = quipu_schema::compile(sdl).expect("compiles");
     let mut told = 0;
-    while relay.step(&tenant, &mut |count| told += count).await? != Step::InStep {}
+    while relay.step(&tenant(), &ontology, &mut |count| told += count).await? != Step::InStep {}
     Ok(told)
 }
 
@@ -153,7 +241,8 @@ async fn the_newest_text_wins_and_is_embedded_once() {
     let world = Arc::new(World::default());
     world.write(vec![put("a", json!("one")), put("b", json!("two"))]);
     world.write(vec![put("a", json!("longer"))]);
-    assert_eq!(relay(&world).behind(&TenantId::parse("t").expect("a name")).await.expect("counts"), 2);
+    let ontology = quipu_schema::compile(ONTOLOGY).expect("compiles");
+    assert_eq!(relay(&world).behind(&tenant(), &ontology).await.expect("counts"), 2);
     assert_eq!(follow(&relay(&world)).await.expect("follows"), 2);
     assert_eq!(world.held(), [("a".to_owned(), 6.0), ("b".to_owned(), 3.0)]);
     assert_eq!(*world.embedded.lock().expect("not poisoned"), 2);
@@ -200,7 +289,60 @@ async fn one_process_at_a_time_has_the_turn() {
     let relay = Relay { turn: turn.clone(), ..relay(&world) };
     let tenant = TenantId::parse("t").expect("a name");
     let other = turn.take().expect("nobody has it");
-    assert_eq!(relay.step(&tenant, &mut |_| {}).await.expect("no fault"), Step::Elsewhere);
+    let ontology = quipu_schema::compile(ONTOLOGY).expect("compiles");
+    assert_eq!(relay.step(&tenant, &ontology, &mut |_| {}).await.expect("no fault"), Step::Elsewhere);
     drop(other);
-    assert_eq!(relay.step(&tenant, &mut |_| {}).await.expect("no fault"), Step::Embedded(1));
+    assert_eq!(relay.step(&tenant, &ontology, &mut |_| {}).await.expect("no fault"), Step::Embedded(1));
+}
+
+/// Pages that are in graph and log, followed by an ontology that embeds nothing.
+async fn plain(count: usize) -> Arc<World> {
+    let world = Arc::new(World::default());
+    let names: Vec<String> = (0..count).map(|n| format!("{n:05}")).collect();
+    world.write(names.iter().map(|id| put(id, json!("text"))).collect());
+    *world.pages.lock().expect("not poisoned") = names.into_iter().map(|id| (id, "text".to_owned())).collect();
+    follow_as(&relay(&world), PLAIN).await.expect("follows");
+    assert!(world.held().is_empty(), "what the log says of embedding is not what is served now");
+    world
+}
+
+#[tokio::test]
+async fn what_was_there_before_is_embedded_and_a_failure_costs_little() {
+    let world = plain(1_000).await;
+    let ontology = quipu_schema::compile(ONTOLOGY).expect("compiles");
+    assert_eq!(relay(&world).behind(&tenant(), &ontology).await.expect("counts"), 1_000);
+    *world.breaks_after.lock().expect("not poisoned") = Some(300);
+    follow(&relay(&world)).await.expect_err("the model breaks");
+    let held = world.held().len();
+    assert!((300..1_000).contains(&held), "{held}");
+    assert_eq!(relay(&world).left(&tenant(), &ontology).await.expect("counts"), 1_000 - held as u64);
+    assert_eq!(follow(&relay(&world)).await.expect("goes on"), 1_000 - held);
+    assert_eq!(world.held().len(), 1_000);
+    assert_eq!(*world.embedded.lock().expect("not poisoned"), 1_000, "none twice");
+    assert_eq!(follow(&relay(&world)).await.expect("nothing to do"), 0);
+}
+
+#[tokio::test]
+async fn what_the_log_brought_meanwhile_is_not_embedded_again() {
+    let world = plain(10).await;
+    world.write(vec![put("00003", json!("longer"))]);
+    world.pages.lock().expect("not poisoned").insert("00003".into(), "longer".into());
+    follow(&relay(&world)).await.expect("follows");
+    assert_eq!(*world.embedded.lock().expect("not poisoned"), 10);
+    assert!(world.held().contains(&("00003".to_owned(), 6.0)));
+}
+
+#[tokio::test]
+async fn what_is_embedded_no_more_loses_its_vectors_and_begins_anew_later() {
+    let world = plain(10).await;
+    follow(&relay(&world)).await.expect("follows");
+    assert_eq!(world.held().len(), 10);
+    follow_as(&relay(&world), PLAIN).await.expect("lets go");
+    assert!(world.held().is_empty());
+    world.write(vec![put("00003", json!("changed since"))]);
+    world.pages.lock().expect("not poisoned").insert("00003".into(), "changed since".into());
+    follow_as(&relay(&world), PLAIN).await.expect("follows");
+    follow(&relay(&world)).await.expect("follows");
+    assert_eq!(world.held().len(), 10);
+    assert!(world.held().contains(&("00003".to_owned(), 13.0)));
 }

@@ -98,11 +98,19 @@ async fn write(connection: &mut SqliteConnection, names: &mut Names, folded: Fol
     let gone = folded.nodes_gone.iter().map(|record| (false, *record));
     let gone: Vec<_> = gone.chain(folded.rows_gone.iter().map(|record| (true, *record))).collect();
     text::forget(connection, names, &gone).await?;
+    // Whoever wrote a change may not have known yet that a text of it is embedded.
+    let mut texts = folded.texts;
+    for (row, sets) in [(false, &folded.nodes), (true, &folded.rows)] {
+        let changed = |record: &Ref, set: &Set<'_>| {
+            names.embedded(names.key(NameOf::record(row), &record.of)).iter().any(|name| set.contains_key(name))
+        };
+        texts.extend(sets.iter().filter(|(record, set)| changed(record, set)).map(|(record, _)| (row, *record)));
+    }
     let key = |record: &Ref| names.key(NameOf::Node, &record.of);
     let puts = folded.nodes.into_iter().map(|(record, set)| ((key(record), record.id.as_str()), set)).collect();
     let nodes = records::put(connection, "node", names.tenant, puts).await?;
     applied.relationships_created += link(connection, names, folded.links).await?;
-    text::index(connection, names, &folded.texts, &nodes).await?;
+    text::index(connection, names, &texts, &nodes).await?;
     Ok(applied)
 }
 

@@ -11,8 +11,10 @@ struct Migration {
     text: &'static str,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "store", text: include_str!("../../../graph-migrations/sqlite/0001_store.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "store", text: include_str!("../../../graph-migrations/sqlite/0001_store.sql") },
+    Migration { number: 2, name: "covered", text: include_str!("../../../graph-migrations/sqlite/0002_covered.sql") },
+];
 
 /// Number of the newest known migration.
 pub(super) fn newest() -> i64 {

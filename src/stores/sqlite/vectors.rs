@@ -5,13 +5,13 @@ use std::time::Instant;
 use async_trait::async_trait;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Call, Hit, Nearest, StoreName, VectorChange, VectorOf, Vectors};
+use quipu_resolvers::ports::{Call, Coverage, Hit, Nearest, StoreName, VectorChange, VectorOf, Vectors};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, query, query_as, query_scalar};
 
 use super::codes::{self, Codes};
 use super::connections::{Failure, within};
-use super::{BACKGROUND, EmbeddedVectors, known, tenants};
+use super::{BACKGROUND, Embedded, EmbeddedVectors, covered, known, tenants};
 use crate::stores::sql::names::{NameOf, Names, UNKNOWN};
 use crate::stores::sql::search;
 
@@ -53,20 +53,65 @@ impl Vectors for EmbeddedVectors {
     }
 
     async fn apply(&self, tenant: &TenantId, position: u64, changes: &[VectorChange]) -> Result<(), Fault> {
-        let part = StoreName::Vectors.as_str();
-        let deadline = Instant::now() + BACKGROUND;
-        let mut lease = self.0.writer.lease(deadline, part).await?;
-        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
-        let applied = within(deadline, transact(connection, tenant, position, changes)).await;
-        if let Ok(names) = &applied {
-            self.0.known.set(tenant, names.clone());
-        }
-        lease.ended(&applied);
-        applied.map(drop).map_err(|failure| failure.fault(part))
+        self.0.note_vectors(tenant, Noted::Position(position), changes).await
     }
 
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault> {
         self.0.position(tenant, FOLLOWER, StoreName::Vectors).await
+    }
+
+    async fn coverage(&self, tenant: &TenantId) -> Result<Vec<Coverage>, Fault> {
+        self.0.look(StoreName::Vectors, async |connection| covered::all(connection, tenant).await).await
+    }
+
+    async fn cover(&self, tenant: &TenantId, coverage: &Coverage, changes: &[VectorChange]) -> Result<(), Fault> {
+        self.0.note_vectors(tenant, Noted::Coverage(coverage), changes).await
+    }
+
+    async fn lacking(
+        &self,
+        tenant: &TenantId,
+        of: &str,
+        property: &str,
+        ids: Vec<String>,
+    ) -> Result<Vec<String>, Fault> {
+        let work =
+            async |connection: &mut SqliteConnection| covered::lacking(connection, tenant, of, property, &ids).await;
+        self.0.look(StoreName::Vectors, work).await
+    }
+
+    async fn uncover(&self, tenant: &TenantId, of: &str, property: &str) -> Result<bool, Fault> {
+        let part = StoreName::Vectors.as_str();
+        let deadline = Instant::now() + BACKGROUND;
+        let mut lease = self.0.writer.lease(deadline, part).await?;
+        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
+        let done = within(deadline, covered::remove(connection, tenant, of, property)).await;
+        lease.ended(&done);
+        done.map_err(|failure| failure.fault(part))
+    }
+}
+
+/// What is noted together with vectors.
+#[derive(Clone, Copy)]
+enum Noted<'a> {
+    /// How far the log was followed.
+    Position(u64),
+    /// How far the records of a property were gone through.
+    Coverage(&'a Coverage),
+}
+
+impl Embedded {
+    async fn note_vectors(&self, tenant: &TenantId, noted: Noted<'_>, changes: &[VectorChange]) -> Result<(), Fault> {
+        let part = StoreName::Vectors.as_str();
+        let deadline = Instant::now() + BACKGROUND;
+        let mut lease = self.writer.lease(deadline, part).await?;
+        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
+        let applied = within(deadline, transact(connection, tenant, noted, changes)).await;
+        if let Ok(names) = &applied {
+            self.known.set(tenant, names.clone());
+        }
+        lease.ended(&applied);
+        applied.map(drop).map_err(|failure| failure.fault(part))
     }
 }
 
@@ -84,19 +129,14 @@ fn hits(rows: &[SqliteRow], of: &str) -> Result<Vec<Hit>, sqlx::Error> {
 async fn transact(
     connection: &mut SqliteConnection,
     tenant: &TenantId,
-    position: u64,
+    noted: Noted<'_>,
     changes: &[VectorChange],
 ) -> Result<Names, Failure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut names = tenants::ensure(&mut transaction, tenant).await?;
     let mut codes = Codes::default();
     for change in changes {
-        let sort = match names.key(NameOf::Node, &change.record.of) {
-            UNKNOWN if names.key(NameOf::Row, &change.record.of) != UNKNOWN => NameOf::Row,
-            _ => NameOf::Node,
-        };
-        known::intern(&mut transaction, &mut names, &[(sort, change.record.of.as_str())].into()).await?;
-        let kind = names.key(sort, &change.record.of);
+        let kind = kind(&mut transaction, &mut names, &change.record.of).await?;
         remove(&mut transaction, &mut codes, names.tenant, kind, change).await?;
         if let (Some(property), Some(vector)) = (&change.property, &change.vector) {
             let space = space(&mut transaction, names.tenant, kind, property, vector.len()).await?;
@@ -106,10 +146,28 @@ async fn transact(
         }
     }
     codes.store(&mut transaction).await?;
-    let reached = tenants::position(&mut transaction, names.tenant, FOLLOWER).await?;
-    tenants::set_position(&mut transaction, names.tenant, FOLLOWER, position.max(reached)).await?;
+    match noted {
+        Noted::Position(position) => {
+            let reached = tenants::position(&mut transaction, names.tenant, FOLLOWER).await?;
+            tenants::set_position(&mut transaction, names.tenant, FOLLOWER, position.max(reached)).await?;
+        }
+        Noted::Coverage(coverage) => {
+            let kind = kind(&mut transaction, &mut names, &coverage.of).await?;
+            covered::note(&mut transaction, names.tenant, kind, coverage).await?;
+        }
+    }
     transaction.commit().await?;
     Ok(names)
+}
+
+/// The key of a type of nodes or rows.
+async fn kind(connection: &mut SqliteConnection, names: &mut Names, of: &str) -> Result<i64, Failure> {
+    let sort = match names.key(NameOf::Node, of) {
+        UNKNOWN if names.key(NameOf::Row, of) != UNKNOWN => NameOf::Row,
+        _ => NameOf::Node,
+    };
+    known::intern(connection, names, &[(sort, of)].into()).await?;
+    Ok(names.key(sort, of))
 }
 
 /// Removes the vectors of a property, or of all properties, of a record.
