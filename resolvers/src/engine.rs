@@ -166,7 +166,7 @@ impl Engine {
     }
 }
 
-/// Plans one root field. What the caller can mend is the field's error; what is ours is the request's.
+/// Plans one root field. What the caller can mend is the field's error; what is ours, and what is over a limit, is the request's.
 fn rooted<'a>(planner: &mut Planner<'a>, asked: &Asked<'a>, sort: Sort) -> Result<Rooted, Fault> {
     let required = asked.def.is_none_or(|def| def.ty.is_required()) && !asked.name.starts_with("__t");
     let (job, what) = match planner.root(asked) {
@@ -174,6 +174,7 @@ fn rooted<'a>(planner: &mut Planner<'a>, asked: &Asked<'a>, sort: Sort) -> Resul
         Err(fault @ Fault::Client(_)) if fault.code() == Code::BadUserInput && asked.args.is_err() => {
             return Err(fault);
         }
+        Err(fault) if fault.code() == Code::PageTooLarge => return Err(fault),
         Err(fault @ Fault::Client(_)) => (Err(fault), What::Typename("".into())),
         Err(fault) => return Err(fault),
     };

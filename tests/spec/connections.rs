@@ -153,4 +153,9 @@ async fn hostile_13_14_pages_and_prices_are_limited() {
     ] {
         assert_eq!(world.code(&admin("alpha"), query).await, code, "{query}");
     }
+    let mutation = r#"mutation { deleteFacilities(where: {id: {eq: "f1"}}) { nodesDeleted }
+        updateFacilities(where: {id: {eq: "f2"}}, update: {name: {set: "x"}}) { facilities { devices(limit: 99999) { id } } } }"#;
+    assert_eq!(world.code(&admin("alpha"), mutation).await, "PAGE_TOO_LARGE");
+    let still = world.data(&admin("alpha"), r#"{ facility(id: "f1") { id } }"#).await;
+    assert_eq!(still, json!({"facility": {"id": "f1"}}), "nothing ran");
 }

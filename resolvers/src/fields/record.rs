@@ -6,7 +6,7 @@ use quipu_schema::api::{FieldDef, Form, Part, Source};
 use quipu_schema::ontology::{Direction, EntityType, FieldOf, Property, RELATIONSHIP, Scalar};
 
 use super::{Crossing, Plan, Planner, Scope, Step};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::plan::{Asked, Below};
 use crate::read::{Field, Pick, Place, Predicate, Target, Via};
 use crate::shape::{Codec, Origin, Out, RecordShape, Shape, What};
@@ -98,7 +98,8 @@ impl<'a> Planner<'a> {
                 None => What::Typename(Arc::from(of)),
                 Some(def) => match self.field(of, asked, def, picks) {
                     Ok(what) => what,
-                    Err(fault @ Fault::Client(_)) => What::Refused(fault),
+                    // A limit is the request's, and not the field's.
+                    Err(fault @ Fault::Client(_)) if fault.code() != Code::PageTooLarge => What::Refused(fault),
                     Err(fault) => return Err(fault),
                 },
             };
