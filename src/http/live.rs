@@ -2,12 +2,15 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
+use quipu_resolvers::Answer;
 use quipu_resolvers::fault::{Code, Fault};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admission::StreamPlace;
 use super::caller::Caller;
@@ -17,7 +20,10 @@ use super::operation::Operation;
 use super::outbox::NotTaken;
 use super::reply::Refusal;
 use super::state::AppState;
-use crate::ops::Counted;
+use crate::ops::{Counted, Traced};
+
+/// How often the statements of a silent subscription are counted.
+const COUNTED: Duration = Duration::from_secs(2);
 
 /// Where the responses of one operation go.
 pub(super) trait Channel {
@@ -106,7 +112,7 @@ async fn relay(state: &AppState, live: Live, place: Place, channel: &(impl Chann
     loop {
         let began = Instant::now();
         let next = match until {
-            None => answers.next().await,
+            None => event(&mut answers, &mut traced).await,
             Some(until) => timeout_at(until, answers.next()).await.map_err(|_| Ended::Fault(too_late()))?,
         };
         let Some(answer) = next else { return Ok(()) };
@@ -119,6 +125,16 @@ async fn relay(state: &AppState, live: Live, place: Place, channel: &(impl Chann
             NotTaken::Slow => Ended::Fault(too_slow()),
             NotTaken::Gone => Ended::Gone,
         })?;
+    }
+}
+
+/// The next event of a subscription. Events that the subscriber must not see cost statements, too, and no answer tells of them.
+async fn event(answers: &mut BoxStream<'static, Answer>, traced: &mut Traced<'_>) -> Option<Answer> {
+    loop {
+        match timeout(COUNTED, answers.next()).await {
+            Ok(next) => return next,
+            Err(_) => traced.count(),
+        }
     }
 }
 

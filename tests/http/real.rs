@@ -154,3 +154,40 @@ async fn hostile_27_production_suggests_and_tells_nothing() {
         assert_eq!(ask(&server, &token, "{ __typename }").await["data"]["__typename"], "Query");
     }
 }
+
+/// What events cost is counted, of those that nobody is shown as well.
+#[tokio::test]
+async fn statements_of_events_are_counted() {
+    let server = farm(|_| {}).await;
+    let token = admin(&server, "alpha");
+    let graph = async || -> u64 {
+        server.metric("quipu_statements_total{store=\"graph\"}").await.map_or(0, |count| count.parse().unwrap())
+    };
+    let rename = async |message: &str| {
+        let written = ask(&server, &token, &RENAME.replace("new", message)).await;
+        assert_eq!(written["errors"], Value::Null, "{written}");
+    };
+    let before = graph().await;
+    rename("one").await;
+    let alone = graph().await - before;
+    for (filter, seen) in [("", true), ("(where: {message: {eq: \"never\"}})", false)] {
+        let mut socket = Client::plain(&server).await;
+        socket.init(&token).await;
+        socket.subscribe("1", &format!("subscription {{ alertUpdated{filter} {{ node {{ id }} }} }}")).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let before = graph().await;
+        rename(&format!("seen {seen}")).await;
+        if seen {
+            assert_eq!(socket.receive().await["type"], "next");
+        }
+        let mut counted = graph().await;
+        for _ in 0..100 {
+            if counted > before + alone {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            counted = graph().await;
+        }
+        assert_eq!(counted, before + alone + 1, "one statement for the event, seen: {seen}");
+    }
+}

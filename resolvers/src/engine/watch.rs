@@ -33,6 +33,8 @@ struct Following {
     crossings: usize,
     head: tokio::sync::watch::Receiver<u64>,
     at: u64,
+    /// Of the subscription: what its events cost is counted there.
+    trace: Arc<Trace>,
     waiting: std::collections::VecDeque<(Arc<Entry>, Effect)>,
 }
 
@@ -86,7 +88,8 @@ impl Engine {
             Some(since) => since,
             None => self.ports.metadata.head(&principal.tenant).await?,
         };
-        Ok(Following { engine: self, bound, principal, root, crossings, head, at, waiting: Default::default() })
+        let trace = ask.trace.clone();
+        Ok(Following { engine: self, bound, principal, root, crossings, head, at, trace, waiting: Default::default() })
     }
 }
 
@@ -149,8 +152,7 @@ impl Following {
         if !watch.events.contains(&effect.event) {
             return Ok(None);
         }
-        let trace = Trace::default();
-        let call = Call { deadline: std::time::Instant::now() + PATIENCE, trace: &trace };
+        let call = Call { deadline: std::time::Instant::now() + PATIENCE, trace: &self.trace };
         let run = Run { engine: &self.engine, bound: &self.bound, principal: &self.principal, call };
         let work = Work::new(run, self.crossings);
         let Some(outcome) = shown(&work, watch, at, effect).await? else { return Ok(None) };
