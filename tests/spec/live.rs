@@ -72,6 +72,31 @@ async fn changes_come_in_order_and_only_to_those_who_may_see_the_record() {
     }
 }
 
+/// Of what is gone only the id is left, so nothing else can be asked for, and no rule can be checked.
+#[tokio::test]
+async fn deletions_are_told_by_id_to_those_who_see_the_whole_type() {
+    let world = World::filled().await;
+    for tenant in TENANTS {
+        let query =
+            "subscription { deviceDeleted(where: {NOT: {id: {in: [\"d1\", \"d3\"]}}}) { operation id node { id } } }";
+        let mut all = world.watch(&admin(tenant), query);
+        let mut some = world.watch(&principal(tenant, json!({"regions": ["EU", "US"]})), query);
+        for stream in [&mut all, &mut some] {
+            assert!(tokio::time::timeout(Duration::from_millis(100), stream.next()).await.is_err());
+        }
+        for id in ["d1", "d2", "d3", "d4"] {
+            let change = format!("mutation {{ deleteDevices(where: {{id: {{eq: \"{id}\"}}}}) {{ nodesDeleted }} }}");
+            world.data(&admin(tenant), &change).await;
+        }
+        for id in ["d2", "d4"] {
+            let told = next(&mut all).await.expect("an event")["data"]["deviceDeleted"].clone();
+            assert_eq!(told, json!({"operation": "DELETED", "id": id, "node": null}));
+        }
+        assert_eq!(next(&mut all).await, None);
+        assert_eq!(next(&mut some).await, None, "also where every record is visible by chance");
+    }
+}
+
 #[tokio::test]
 async fn a_stream_resumes_after_a_position() {
     let world = World::filled().await;
@@ -99,6 +124,11 @@ async fn a_wrong_subscription_ends_with_its_error() {
     for (query, code) in [
         ("subscription { nothing }", "GRAPHQL_VALIDATION_FAILED"),
         ("subscription { changes(since: \"x\") { seq } }", "BAD_USER_INPUT"),
+        ("subscription { deviceDeleted(where: {battery: {lt: 50}}) { id } }", "BAD_USER_INPUT"),
+        (
+            "subscription { deviceDeleted(where: {OR: [{id: {eq: \"d1\"}}, {facility: {id: {eq: \"f1\"}}}]}) { id } }",
+            "BAD_USER_INPUT",
+        ),
     ] {
         let mut stream = world.watch(&admin("alpha"), query);
         assert_eq!(next(&mut stream).await.unwrap()["errors"][0]["extensions"]["code"], code);

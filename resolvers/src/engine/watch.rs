@@ -10,7 +10,7 @@ use super::{Bound, Engine, Rooted, reply};
 use crate::change::{Effect, EffectKind, Entry};
 use crate::document::Refusal;
 use crate::fault::{Code, Fault};
-use crate::fields::watch::Watch;
+use crate::fields::watch::{self, Watch};
 use crate::fields::{Job, Plan};
 use crate::guard::{self, Principal};
 use crate::plan::Sort;
@@ -183,7 +183,8 @@ async fn shown(work: &Work<'_>, watch: &Watch, at: usize, effect: &Effect) -> Re
         // The record is gone, so no rule on it can be checked any more: only who sees every record of the type learns of it.
         let open = guard::sees_all(run.principal, ontology, &entity.name, Operation::Read)
             && guard::sees_all(run.principal, ontology, &entity.name, Operation::Subscribe);
-        return Ok((open && watch.filters[at] == Predicate::True).then_some(Value::Null));
+        let wanted = watch::by_id(&watch.filters[at], &effect.record.id) == Some(true);
+        return Ok((open && wanted).then_some(Value::Null));
     }
     let found = match (&watch.nodes, &watch.rows, entity.is_node()) {
         (Some(found), _, true) | (_, Some(found), false) => found,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use quipu_schema::api::{Event, Part, Source};
 use quipu_schema::ontology::Scalar;
+use quipu_schema::policy::Operator;
 use serde_json::Value as Json;
 
 use super::record::Taken;
@@ -12,8 +13,9 @@ use super::{Job, Plan, Planner, bad, filter::Filters};
 use crate::change::EffectKind;
 use crate::fault::Fault;
 use crate::plan::Asked;
-use crate::read::{Place, Predicate};
+use crate::read::{Field, Place, Predicate};
 use crate::shape::{Codec, Origin, RecordShape, Shape, What};
+use crate::value::Value;
 use crate::ways;
 
 /// A planned watch.
@@ -80,6 +82,11 @@ impl<'a> Planner<'a> {
             Event::Updated => EffectKind::Updated,
             Event::Deleted => EffectKind::Deleted,
         };
+        if event == EffectKind::Deleted && by_id(&filter, "").is_none() {
+            return Err(bad(
+                "nothing but the `id` of a record that was deleted can be compared: `where` takes no other field here",
+            ));
+        }
         self.watched(vec![of.to_owned()], vec![event], None, vec![filter], asked)
     }
 
@@ -137,6 +144,39 @@ impl<'a> Planner<'a> {
         let plan = Plan { read: by_ids(place, targets, members.len() > 1), crossings };
         Ok((Some((members, plan)), shapes))
     }
+}
+
+/// Whether a condition holds for a record of which only the id is known; `None` when that does not tell.
+pub(crate) fn by_id(condition: &Predicate, id: &str) -> Option<bool> {
+    let each = |parts: &[Predicate]| parts.iter().map(|part| by_id(part, id)).collect::<Option<Vec<bool>>>();
+    match condition {
+        Predicate::True => Some(true),
+        Predicate::False => Some(false),
+        Predicate::All(parts) => each(parts).map(|held| held.into_iter().all(|held| held)),
+        Predicate::Any(parts) => each(parts).map(|held| held.into_iter().any(|held| held)),
+        Predicate::Not(part) => by_id(part, id).map(|held| !held),
+        Predicate::Absent(Field::Id) => Some(false),
+        Predicate::Compare { field: Field::Id, operator, value } => compared(id, *operator, value),
+        Predicate::Compare { .. } | Predicate::Absent(_) | Predicate::Related(_) => None,
+    }
+}
+
+fn compared(id: &str, operator: Operator, value: &Value) -> Option<bool> {
+    if operator == Operator::In {
+        return Some(value.as_list()?.iter().any(|value| value.as_text() == Some(id)));
+    }
+    let text = value.as_text()?;
+    Some(match operator {
+        Operator::Eq => id == text,
+        Operator::Lt => id < text,
+        Operator::Lte => id <= text,
+        Operator::Gt => id > text,
+        Operator::Gte => id >= text,
+        Operator::Contains => id.contains(text),
+        Operator::StartsWith => id.starts_with(text),
+        Operator::EndsWith => id.ends_with(text),
+        Operator::In | Operator::Includes => return None,
+    })
 }
 
 fn part<'p>(asked: &Asked<'p>) -> Option<&'p Part> {
