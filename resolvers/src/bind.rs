@@ -174,6 +174,9 @@ fn input_value(def: &InputField) -> InputValue {
     if let Some(text) = &def.description {
         made = made.description(text);
     }
+    if let Some(reason) = &def.deprecated {
+        made = made.deprecation(Some(reason));
+    }
     if let Some(default) = &def.default {
         // A default that is no GraphQL value cannot come out of a compiled ontology; leaving it out only hides it from introspection.
         if let Ok(value) = Value::from_json(default.clone()) {

@@ -95,6 +95,8 @@ pub struct InputField {
     pub ty: TypeRef,
     /// Default.
     pub default: Option<Value>,
+    /// Reason of deprecation; only where nothing has to be given.
+    pub deprecated: Option<String>,
 }
 
 /// An object or interface.

@@ -161,5 +161,24 @@ async fn descriptions_and_deprecations_of_the_ontology_reach_introspection() {
         );
         let retired = json!({"name": "RETIRED", "description": "Out of use.", "isDeprecated": true, "deprecationReason": "delete it"});
         assert_eq!(told["s"]["enumValues"][2], retired);
+        // What has to be given cannot be deprecated.
+        for (input, reason) in [
+            ("AlertCreateInput", Json::Null),
+            ("AlertUpsertInput", json!("read the message")),
+            ("AlertUpdateInput", json!("read the message")),
+            ("AlertWhere", json!("read the message")),
+            ("AlertSort", json!("read the message")),
+        ] {
+            let query = format!(
+                "{{ t: __type(name: \"{input}\") {{ all: inputFields(includeDeprecated: true) {{ name deprecationReason }} kept: inputFields {{ name }} }} }}"
+            );
+            let told = world.data(&admin(tenant), &query).await;
+            let find = |list: &str| {
+                let list = told["t"][list].as_array().expect("a list");
+                list.iter().find(|field| field["name"] == "severity").cloned()
+            };
+            assert_eq!(find("all").expect("a field")["deprecationReason"], reason, "{input}");
+            assert_eq!(find("kept").is_some(), reason.is_null(), "{input}");
+        }
     }
 }

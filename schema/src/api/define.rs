@@ -52,12 +52,14 @@ impl FieldDef {
 
 /// An argument or a field of an input object.
 pub(super) fn input(name: &str, ty: TypeRef, description: impl Into<String>) -> InputField {
-    InputField { name: name.to_owned(), description: Some(description.into()), ty, default: None }
+    InputField { name: name.to_owned(), description: Some(description.into()), ty, default: None, deprecated: None }
 }
 
-/// A field of an input object that stands for a property, as the ontology describes it.
+/// A field of an input object that stands for a property, as the ontology describes it. What has to be given cannot be deprecated
+/// (GraphQL specification, section 3.13.3).
 pub(super) fn input_property(property: &Property, ty: TypeRef) -> InputField {
-    InputField { name: property.name.clone(), description: property.description.clone(), ty, default: None }
+    let deprecated = property.deprecated.clone().filter(|_| !ty.is_required());
+    InputField { name: property.name.clone(), description: property.description.clone(), ty, default: None, deprecated }
 }
 
 /// A value of an enum.

@@ -80,6 +80,7 @@ impl Printer<'_> {
                 let names_enum = matches!(self.api.types.get(field.ty.name()), Some(TypeDef::Enum(_)));
                 literal(&mut self.text, default, names_enum);
             }
+            self.deprecation(&field.deprecated);
             self.text.push('\n');
         }
     }

@@ -127,7 +127,7 @@ fn meant_input(api: &Api, field: &InputField) -> String {
         format!(" = {}", if is_enum { text.replace('"', "") } else { text.replace("\":", "\": ") })
     });
     let head = format!("{}: {}{}", field.name, field.ty, default.unwrap_or_default());
-    line(&head, &field.description, &None)
+    line(&head, &field.description, &field.deprecated)
 }
 
 fn line(head: &str, description: &Option<String>, reason: &Option<String>) -> String {

@@ -92,7 +92,7 @@ fn args(of: &[Positioned<InputValueDefinition>]) -> IndexMap<String, InputField>
     let arg = |of: &InputValueDefinition| {
         let name = of.name.node.to_string();
         let default = of.default_value.as_ref().and_then(|value| value.node.clone().into_json().ok());
-        (name.clone(), InputField { name, description: None, ty: declared(&of.ty.node), default })
+        (name.clone(), InputField { name, description: None, ty: declared(&of.ty.node), default, deprecated: None })
     };
     of.iter().map(|of| arg(&of.node)).collect()
 }
