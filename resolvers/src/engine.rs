@@ -14,7 +14,7 @@ use crate::plan::{self, Asked, Sort};
 use crate::ports::{Call, Served};
 use crate::shape::{Out, What};
 use crate::value::Value;
-use crate::{Answer, Ask, Ports, Settings, cost};
+use crate::{Answer, Ask, Limits, Ports, Settings, cost};
 
 mod apply;
 mod checks;
@@ -60,6 +60,11 @@ impl Engine {
         let documents = Documents::new(settings.limits.cached_documents);
         let appliers = Appliers::new(ports.clone());
         Arc::new(Self { ports, settings, documents, introspection: introspect::Schemas::default(), appliers })
+    }
+
+    /// The limits it was made with.
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
     }
 
     /// Makes what is published ready for requests. Touches no store.

@@ -38,12 +38,13 @@ Records:
 
 Examples:
   quipu import --tenant acme facilities.jsonl devices.jsonl
+  zcat dump.jsonl.gz | quipu import --tenant acme -
   quipu import --tenant acme --no-embed big.jsonl       leave the vectors to the server")]
 pub struct Import {
     /// The tenant to import into
     #[arg(long, value_name = "TENANT", value_parser = caller::tenant)]
     tenant: TenantId,
-    /// Files of JSON Lines, imported in this order
+    /// Files of JSON Lines, imported in this order; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Do not wait for texts to be embedded; a running server does it, or the next one that starts
@@ -78,9 +79,16 @@ impl Import {
     }
 
     fn sources(&self) -> Result<(Vec<Source>, u64), Failure> {
+        if self.files.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+            return Err(Failure::usage("standard input (-) can be read once"));
+        }
         let mut sources = Vec::with_capacity(self.files.len());
         let mut bytes = 0;
         for path in &self.files {
+            if path.as_os_str() == "-" {
+                sources.push(Source::reader("standard input", std::io::stdin()));
+                continue;
+            }
             let failed = |error| Failure::refused(format!("cannot read {}: {error}", path.display()));
             let about = fs::metadata(path).map_err(failed)?;
             if about.is_dir() {

@@ -72,11 +72,12 @@ impl Importer {
     pub async fn run(&self, sources: Vec<Source>, listener: &mut (dyn Listener + Send)) -> Result<Summary, Fault> {
         let (sender, mut batches) = mpsc::channel(AHEAD);
         let (bound, splitter) = (self.bound.clone(), self.splitter.clone());
+        let most = self.engine.limits().change_ops;
         let reading = tokio::task::spawn_blocking(move || {
             let shaper = Shaper::new(&bound.served().ontology, &*splitter);
             // Nobody wants more when a store has failed.
             let mut send = |batch| sender.blocking_send(batch).is_ok();
-            sources.into_iter().all(|source| source::batches(source, &shaper, &mut send))
+            sources.into_iter().all(|source| source::batches(source, &shaper, most, &mut send))
         });
         let mut summary = Summary::default();
         let mut number = 0;

@@ -39,8 +39,12 @@ impl Source {
     /// # Errors
     /// When the file cannot be opened.
     pub fn file(path: &Path) -> std::io::Result<Self> {
-        let reader = BufReader::with_capacity(1 << 20, File::open(path)?);
-        Ok(Self { name: path.display().to_string(), lines: Box::new(Lines::new(reader)) })
+        Ok(Self::reader(path.display().to_string(), File::open(path)?))
+    }
+
+    /// The records of JSON Lines that come in.
+    pub fn reader(name: impl Into<String>, from: impl Read + Send + 'static) -> Self {
+        Self { name: name.into(), lines: Box::new(Lines::new(BufReader::with_capacity(1 << 20, from))) }
     }
 
     /// Records that are made up on the way.
@@ -98,8 +102,8 @@ impl Batch {
         Self { file: file.to_owned(), ..Self::default() }
     }
 
-    fn is_full(&self) -> bool {
-        self.records >= RECORDS || self.shaped.ops.len() >= OPS
+    fn is_full(&self, most: usize) -> bool {
+        self.records >= RECORDS || self.shaped.ops.len() >= OPS.min(most)
     }
 
     /// Whether the record must begin a new batch: a document that occurs twice is compared with the chunks it had in the graph, so
@@ -108,29 +112,54 @@ impl Batch {
         matches!(record, Record::Document { id, .. } if self.shaped.documents.iter().any(|taken| taken.id == *id))
     }
 
-    fn take(&mut self, shaper: &Shaper<'_>, line: Line) {
-        self.first = if self.records == 0 { line.number } else { self.first };
-        self.last = line.number;
+    /// Takes a line with what its record came to.
+    fn take(&mut self, number: u64, size: u64, shaped: Result<Shaped, String>) {
+        self.first = if self.records == 0 { number } else { self.first };
+        self.last = number;
         self.records += 1;
-        self.size += line.size;
-        if let Err(reason) = line.record.and_then(|record| shaper.shape(record, &mut self.shaped)) {
-            self.problems.push(Problem { file: self.file.clone(), line: line.number, until: None, reason });
+        self.size += size;
+        match shaped {
+            Ok(shaped) => {
+                self.shaped.ops.extend(shaped.ops);
+                self.shaped.documents.extend(shaped.documents);
+            }
+            Err(reason) => {
+                self.problems.push(Problem { file: self.file.clone(), line: number, until: None, reason });
+            }
         }
-        self.lines.resize(self.shaped.ops.len(), line.number);
+        self.lines.resize(self.shaped.ops.len(), number);
     }
 }
 
-/// Hands over a source's records in batches, until there are no more or nobody wants them; false in the latter case.
-pub fn batches(source: Source, shaper: &Shaper<'_>, hand_over: &mut dyn FnMut(Batch) -> bool) -> bool {
+/// What a record comes to, unless that is more than the operations that one change may have.
+fn shaped(shaper: &Shaper<'_>, record: Record, most: usize) -> Result<Shaped, String> {
+    let mut shaped = Shaped::default();
+    shaper.shape(record, &mut shaped)?;
+    let (ops, chunks) = (shaped.ops.len(), shaped.documents.first().map_or(0, |document| document.chunks));
+    if ops > most {
+        return Err(format!(
+            "the document has {chunks} chunks, which takes {ops} operations; one change may have {most} \
+             (`limits.change_ops`): raise that setting, or split the document"
+        ));
+    }
+    Ok(shaped)
+}
+
+/// Hands over a source's records in batches of at most so many operations, until there are no more or nobody wants them; false in
+/// the latter case.
+pub fn batches(source: Source, shaper: &Shaper<'_>, most: usize, hand_over: &mut dyn FnMut(Batch) -> bool) -> bool {
     let mut batch = Batch::of(&source.name);
-    for line in source.lines {
-        if batch.is_full() || line.record.as_ref().is_ok_and(|record| batch.has_document(record)) {
+    for Line { number, size, record } in source.lines {
+        let apart = batch.is_full(most) || record.as_ref().is_ok_and(|record| batch.has_document(record));
+        let shaped = record.and_then(|record| shaped(shaper, record, most));
+        let ops = shaped.as_ref().map_or(0, |shaped| shaped.ops.len());
+        if apart || batch.shaped.ops.len() + ops > most {
             let full = std::mem::replace(&mut batch, Batch::of(&source.name));
             if !hand_over(full) {
                 return false;
             }
         }
-        batch.take(shaper, line);
+        batch.take(number, size, shaped);
     }
     batch.records == 0 || hand_over(batch)
 }

@@ -104,6 +104,50 @@ fn a_document_with_fewer_chunks_loses_the_old_ones() {
 }
 
 #[test]
+fn standard_input_is_read_once() {
+    let quipu = Quipu::with_farm();
+    quipu.file("farms.jsonl", farm(1));
+    let args = ["import", "--tenant", "farm", "--no-embed", "farms.jsonl", "-"];
+    let ended = quipu.run_reading(&args, &[animal(1), keeps(1, 1), "nonsense".to_owned()].join("\n"));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("standard input:3: not valid JSON"), "{ended:?}");
+    let ended = quipu.run_reading(&args, &[animal(1), keeps(1, 1)].join("\n"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.starts_with("imported 3 of 3 records"), "{ended:?}");
+    assert_eq!(count(&quipu, "animals"), json!(1));
+    let ended = quipu.run_reading(&[&args[..], &["-"]].concat(), &animal(2));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+}
+
+#[test]
+fn a_change_never_has_more_operations_than_the_limit() {
+    let quipu = Quipu::with_farm();
+    let limit = [("QUIPU_LIMITS_CHANGE_OPS", "20")];
+    let args = ["import", "--tenant", "farm", "--no-embed", "records.jsonl"];
+    let document = |id: usize, times: usize| {
+        let text =
+            "Every cow has a name, and every name has a story that somebody tells in the evening. ".repeat(times);
+        json!({"document": {"id": format!("d{id}"), "title": "T", "text": text}}).to_string()
+    };
+    // Each fits, any two together do not.
+    let lines: Vec<String> = (1..=6).map(|id| document(id, 60)).collect();
+    quipu.file("records.jsonl", lines.join("\n"));
+    let ended = quipu.run_with(&args, &limit);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(count(&quipu, "documents"), json!(6));
+    quipu.file("records.jsonl", [document(7, 60), document(8, 600)].join("\n"));
+    let ended = quipu.run_with(&args, &limit);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for part in
+        ["records.jsonl:2: the document has ", "may have 20 (`limits.change_ops`): raise that setting, or split"]
+    {
+        assert!(ended.err.contains(part), "{part}: {}", ended.err);
+    }
+    assert_eq!(quipu.run(&args).code, Some(0), "with the usual limit");
+    assert_eq!(count(&quipu, "documents"), json!(8));
+}
+
+#[test]
 fn without_a_model_records_are_imported_and_the_lack_is_told() {
     let quipu = Quipu::with_farm();
     let lines = [r#"{"node":"Farm","id":"1","properties":{"name":"A","region":"EU","about":"cows"}}"#.to_owned()];

@@ -92,6 +92,15 @@ impl Quipu {
         Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
+    /// Runs a command that reads this from standard input.
+    pub fn run_reading(&self, args: &[&str], input: &str) -> Ended {
+        // From a file, so that nothing has to be written while the command runs.
+        let input = fs::File::open(self.file("standard-input", input)).expect("just written");
+        let output = self.command(args).stdin(input).output().expect("the binary runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
     /// Starts a command that serves, and waits until it says where.
     pub fn start(&self, args: &[&str]) -> Running {
         let mut command = self.command(args);

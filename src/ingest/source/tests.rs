@@ -8,7 +8,7 @@ fn gathered(source: Source) -> Vec<Batch> {
     let split = |_: &str| Vec::new();
     let shaper = Shaper::new(&ontology, &split);
     let mut gathered = Vec::new();
-    assert!(batches(source, &shaper, &mut |batch| {
+    assert!(batches(source, &shaper, 10_000, &mut |batch| {
         gathered.push(batch);
         true
     }));
@@ -69,5 +69,5 @@ fn reading_stops_when_nobody_wants_more() {
     let ontology = quipu_schema::compile(demo::CRYOX_ONTOLOGY).expect("the demo's ontology compiles");
     let split = |_: &str| Vec::new();
     let lines: Vec<String> = (1..=1_500).map(contract).collect();
-    assert!(!batches(text(lines.join("\n")), &Shaper::new(&ontology, &split), &mut |_| false));
+    assert!(!batches(text(lines.join("\n")), &Shaper::new(&ontology, &split), 10_000, &mut |_| false));
 }
