@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigError, StoreUrl};
-use crate::http::{self, AppState, Parts, Probe, Readiness};
+use crate::http::{self, AppState, Condition, Parts, Probe, Readiness};
 use crate::ingest::chunk::{self, TokenCount, Words};
 use crate::ingest::documents::Splitter;
 use crate::ingest::embed::{EmbedderStatus, LazyEmbedder};
@@ -189,15 +189,19 @@ impl Readiness for Probes {
             graph.position(&tenant),
             metadata.published(),
             vectors.position(&tenant),
-            self.embedder.status()
+            self.embedder.glance()
         );
-        let essential = |part, up| Probe { part, up, essential: true };
-        let embedding = !matches!(embedder, EmbedderStatus::Unavailable(_));
+        let essential = |part, works| Probe { part, condition: Condition::of(works), essential: true };
+        let embedding = match embedder {
+            EmbedderStatus::Ready => Condition::Up,
+            EmbedderStatus::NotLoaded => Condition::NotLoaded,
+            EmbedderStatus::Unavailable(_) => Condition::Down,
+        };
         vec![
             essential("graph", graph.is_ok()),
             essential("metadata", metadata.is_ok()),
             essential("vectors", vectors.is_ok()),
-            Probe { part: "embedding", up: embedding, essential: false },
+            Probe { part: "embedding", condition: embedding, essential: false },
         ]
     }
 }

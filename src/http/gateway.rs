@@ -35,8 +35,35 @@ pub trait Readiness: Send + Sync {
 pub struct Probe {
     /// Its name, like `graph` or `embedding`.
     pub part: &'static str,
-    /// Whether it works.
-    pub up: bool,
+    /// How it is.
+    pub condition: Condition,
     /// Whether nothing can be served without it.
     pub essential: bool,
+}
+
+/// How a part can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// It works.
+    Up,
+    /// It is loaded when it is needed; nothing is known to be wrong with it.
+    NotLoaded,
+    /// It does not work.
+    Down,
+}
+
+impl Condition {
+    /// Works or not.
+    pub fn of(works: bool) -> Self {
+        if works { Self::Up } else { Self::Down }
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::NotLoaded => "not loaded yet",
+            Self::Down => "down",
+        }
+    }
 }

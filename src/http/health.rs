@@ -12,7 +12,7 @@ use serde_json::{Map, json};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::gateway::{Probe, Readiness};
+use super::gateway::{Condition, Probe, Readiness};
 use super::reply::Refusal;
 use super::state::AppState;
 
@@ -50,14 +50,14 @@ pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unavailable", "parts": {}}))).into_response();
     };
     let stopping = *state.stopping.borrow();
-    let unavailable = stopping || probes.iter().any(|probe| probe.essential && !probe.up);
-    let (status, word) = match probes.iter().all(|probe| probe.up) {
+    let is_down = |probe: &&Probe| probe.condition == Condition::Down;
+    let unavailable = stopping || probes.iter().filter(is_down).any(|probe| probe.essential);
+    let (status, word) = match probes.iter().any(|probe| is_down(&probe)) {
         _ if unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-        true => (StatusCode::OK, "ready"),
-        false => (StatusCode::OK, "degraded"),
+        false => (StatusCode::OK, "ready"),
+        true => (StatusCode::OK, "degraded"),
     };
-    let parts: Map<_, _> =
-        probes.iter().map(|probe| (probe.part.into(), if probe.up { "up" } else { "down" }.into())).collect();
+    let parts: Map<_, _> = probes.iter().map(|probe| (probe.part.into(), probe.condition.as_str().into())).collect();
     (status, Json(json!({"status": word, "parts": parts}))).into_response()
 }
 

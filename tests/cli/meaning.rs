@@ -56,10 +56,15 @@ fn an_import_waits_for_the_vectors() {
 async fn a_server_embeds_what_it_is_told_and_what_others_import() {
     let quipu = with_model();
     let running = quipu.start(&SERVE);
+    let ready = async || -> Json { serde_json::from_str(&running.text("/readyz").await).expect("JSON") };
+    let before = ready().await;
+    assert_eq!((&before["status"], &before["parts"]["embedding"]), (&json!("ready"), &json!("not loaded yet")));
     let token = quipu.token("farm", &["--role", "admin"]);
     quipu.file("a.jsonl", farm("wheat", "fields of wheat"));
     assert_eq!(quipu.run(&[&IMPORT[..], &["--no-embed", "a.jsonl"]].concat()).code, Some(0));
     until(&running, &token, "wheat").await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(ready().await["parts"]["embedding"], "up");
     let create = r#"mutation { createFarms(input: [{ id: "cows", name: "cows", region: "EU", about: "cows in a dairy" }]) { info { nodesCreated } } }"#;
     let made = running.ask(&token, create).await;
     assert!(made.get("errors").is_none(), "{made}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use quipu::http::{Gateway, Probe, Readiness, TenantApi};
+use quipu::http::{Condition, Gateway, Probe, Readiness, TenantApi};
 use quipu_resolvers::fault::Code;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::{Clock, StoreName};
@@ -138,13 +138,18 @@ impl TenantApi for Double {
 }
 
 /// Parts of the process that are up, or not.
-#[derive(Default)]
 pub struct Health {
     pub store_down: bool,
-    pub model_missing: bool,
+    pub model: Condition,
     pub hangs: bool,
     /// How often the parts were asked.
     pub asked: Arc<AtomicUsize>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { store_down: false, model: Condition::Up, hangs: false, asked: Arc::default() }
+    }
 }
 
 #[async_trait]
@@ -155,8 +160,8 @@ impl Readiness for Health {
             std::future::pending::<()>().await;
         }
         vec![
-            Probe { part: "graph", up: !self.store_down, essential: true },
-            Probe { part: "embedding", up: !self.model_missing, essential: false },
+            Probe { part: "graph", condition: Condition::of(!self.store_down), essential: true },
+            Probe { part: "embedding", condition: self.model, essential: false },
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quipu::http::Condition;
 use reqwest::header::ACCEPT;
 use serde_json::{Value, json};
 
@@ -19,7 +20,9 @@ async fn health_tells_what_is_missing() {
     };
     let body = |word, graph, model| json!({"status": word, "parts": {"graph": graph, "embedding": model}});
     assert_eq!(ask(Health::default()).await, (200, body("ready", "up", "up")));
-    let missing = Health { model_missing: true, ..Health::default() };
+    let idle = Health { model: Condition::NotLoaded, ..Health::default() };
+    assert_eq!(ask(idle).await, (200, body("ready", "up", "not loaded yet")));
+    let missing = Health { model: Condition::Down, ..Health::default() };
     assert_eq!(ask(missing).await, (200, body("degraded", "up", "down")));
     let down = Health { store_down: true, ..Health::default() };
     assert_eq!(ask(down).await, (503, body("unavailable", "down", "up")));

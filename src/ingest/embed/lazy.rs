@@ -49,6 +49,16 @@ enum State {
     Refused(EmbedError),
 }
 
+impl State {
+    fn status(&self) -> EmbedderStatus {
+        match self {
+            Self::Ready(_) => EmbedderStatus::Ready,
+            Self::Refused(error) => EmbedderStatus::Unavailable(error.to_string()),
+            Self::Unknown | Self::Loadable => EmbedderStatus::NotLoaded,
+        }
+    }
+}
+
 impl LazyEmbedder {
     /// Notes where model and library are and touches neither. Arguments as of [`OnnxEmbedder::open`].
     pub fn new(model_dir: impl Into<PathBuf>, dylib: Option<PathBuf>, threads: usize) -> Self {
@@ -81,20 +91,27 @@ impl LazyEmbedder {
         // Whoever holds the lock is loading, and until that is done the model is not.
         let Ok(mut state) = self.0.state.try_lock() else { return EmbedderStatus::NotLoaded };
         if matches!(*state, State::Unknown) {
-            let inner = self.0.clone();
-            let found = off_the_async_threads(move || {
-                inner.config()?;
-                library::probe(inner.dylib.as_deref(), LOAD_LIMIT)
-            });
-            *state = match found.await {
+            *state = match self.0.examined().await {
                 Ok(()) => State::Loadable,
                 Err(error) => self.0.refused(error),
             };
         }
-        match &*state {
-            State::Ready(_) => EmbedderStatus::Ready,
-            State::Refused(error) => EmbedderStatus::Unavailable(error.to_string()),
-            State::Unknown | State::Loadable => EmbedderStatus::NotLoaded,
+        state.status()
+    }
+
+    /// As [`status`](Self::status), loading nothing: where nobody has tried yet, it is looked whether the files are there. A library
+    /// that is there and does not fit is found out by the first text.
+    pub async fn glance(&self) -> EmbedderStatus {
+        match self.0.state.try_lock().as_deref() {
+            Err(_) => return EmbedderStatus::NotLoaded,
+            Ok(State::Unknown) => {}
+            Ok(state) => return state.status(),
+        }
+        let inner = self.0.clone();
+        let look = move || inner.config().map(drop).and_then(|()| library::present(inner.dylib.as_deref()));
+        match off_the_async_threads(look).await {
+            Ok(()) => EmbedderStatus::NotLoaded,
+            Err(error) => EmbedderStatus::Unavailable(error.to_string()),
         }
     }
 
@@ -170,15 +187,36 @@ impl Inner {
         }
     }
 
-    /// The state after a failure: what cannot be had is remembered for a while, so that not every request tries it again.
+    /// Whether model and library could be loaded; loads the library.
+    async fn examined(self: &Arc<Self>) -> Result<(), EmbedError> {
+        let inner = self.clone();
+        off_the_async_threads(move || {
+            inner.config()?;
+            library::probe(inner.dylib.as_deref(), LOAD_LIMIT)
+        })
+        .await
+    }
+
+    /// The state after a failure: what cannot be had is remembered, so that not every request tries it again, and looked for from
+    /// time to time.
     fn refused(self: &Arc<Self>, error: EmbedError) -> State {
         let EmbedError::Unavailable { reason, help } = &error else { return State::Unknown };
         tracing::warn!(reason, help, "texts cannot be embedded");
         let (inner, retry) = (Arc::downgrade(self), self.retry);
         tokio::spawn(async move {
-            tokio::time::sleep(retry).await;
-            if let Some(inner) = inner.upgrade() {
-                *inner.state.lock().await = State::Unknown;
+            loop {
+                tokio::time::sleep(retry).await;
+                let Some(inner) = inner.upgrade() else { return };
+                let found = match inner.examined().await {
+                    Err(error @ EmbedError::Unavailable { .. }) => State::Refused(error),
+                    Err(EmbedError::Failed(_)) => State::Unknown,
+                    Ok(()) => State::Loadable,
+                };
+                let over = !matches!(found, State::Refused(_));
+                *inner.state.lock().await = found;
+                if over {
+                    return;
+                }
             }
         });
         State::Refused(error)

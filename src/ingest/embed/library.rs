@@ -42,6 +42,14 @@ pub(super) fn probe(dylib: Option<&Path>, limit: Duration) -> Result<(), EmbedEr
     LOADER.within(limit, move || examine(&path))
 }
 
+/// Whether the file is there that would be loaded; nothing is loaded. A name that the system looks for is taken to be there.
+///
+/// # Errors
+/// [`EmbedError::Unavailable`] where it is not.
+pub(super) fn present(dylib: Option<&Path>) -> Result<(), EmbedError> {
+    locate(dylib).map(drop)
+}
+
 /// The file to load. Only a regular file is opened: a pipe or a device would block the loader.
 fn locate(dylib: Option<&Path>) -> Result<PathBuf, EmbedError> {
     let Some(path) = dylib else {

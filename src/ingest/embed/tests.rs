@@ -202,12 +202,30 @@ async fn a_broken_model_folder_is_unavailable() {
 async fn lazily_it_is_loaded_by_the_first_text() {
     let lazy = LazyEmbedder::new(model_dir(), Some(dylib()), 1);
     assert_eq!(lazy.config().unwrap().dimensions, 384);
+    assert_eq!(lazy.glance().await, EmbedderStatus::NotLoaded);
     assert_eq!(lazy.status().await, EmbedderStatus::NotLoaded);
     let texts = || vec!["first".to_owned()];
     let calls = [lazy.embed(texts()), lazy.embed(texts()), lazy.embed(texts())];
     let vectors = futures_util::future::join_all(calls).await;
     assert!(vectors.iter().all(|v| v == &vectors[0] && v.is_ok()));
     assert_eq!(lazy.status().await, EmbedderStatus::Ready);
+    assert_eq!(lazy.glance().await, EmbedderStatus::Ready);
+}
+
+/// A file that is no library: whoever loads it finds out, and whoever glances does not.
+#[tokio::test]
+async fn a_glance_loads_nothing_and_tells_of_what_was_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("libonnxruntime.so");
+    let missing = LazyEmbedder::new(model_dir(), Some(library.clone()), 1);
+    let EmbedderStatus::Unavailable(reason) = missing.glance().await else { panic!("there is no library") };
+    assert!(reason.contains("libonnxruntime.so"), "{reason}");
+    std::fs::write(&library, "no library").unwrap();
+    assert_eq!(missing.glance().await, EmbedderStatus::NotLoaded, "a glance is not remembered");
+    assert!(missing.embed(vec!["x".to_owned()]).await.is_err());
+    assert!(matches!(missing.glance().await, EmbedderStatus::Unavailable(_)));
+    let without = LazyEmbedder::new(folder.path(), Some(library), 1);
+    assert!(matches!(without.glance().await, EmbedderStatus::Unavailable(_)), "no model");
 }
 
 #[tokio::test]
