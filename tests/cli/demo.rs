@@ -2,7 +2,9 @@ use std::fs;
 
 use serde_json::{Value as Json, json};
 
+use super::meaning;
 use super::quipu::{Quipu, Running};
+use super::tour::Tour;
 
 const DEMO: [&str; 5] = ["demo", "--dir", "d", "--listen", "127.0.0.1:0"];
 /// Records of the demo's tenants, as `src/demo` counts them: things and readings.
@@ -19,12 +21,15 @@ async fn things(running: &Running, token: &str) -> Json {
     running.ask(token, "{ thingsConnection { totalCount } }").await["data"]["thingsConnection"]["totalCount"].clone()
 }
 
-/// One long test: the load takes its time, and each step needs the one before.
+/// One long test: the load takes its time, and each step needs the one before. The README's tour is taken on the way.
 #[tokio::test]
 async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
     let quipu = Quipu::new();
+    let settings = "[store]\npath = \"d/quipu.db\"\n[auth]\nsecret_file = \"secret\"\n[playground]\ndemo_tokens = \"d/tokens.json\"\n";
     // No model: whatever is installed here, the texts are left alone.
-    quipu.file("d.toml", "[store]\npath = \"d/quipu.db\"\n[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n[playground]\ndemo_tokens = \"d/tokens.json\"\n");
+    quipu.file("d.toml", format!("{settings}[embedding]\nmodel = \"none\"\n"));
+    quipu.file("model.toml", format!("{settings}{}", meaning::embedding()));
+    let tour = Tour::read();
     fs::create_dir(quipu.path("d")).expect("a folder");
     let demo = [&DEMO[..], &["--config", "d.toml"]].concat();
     quipu.kill_when(&demo, |folder| fs::metadata(folder.join("d/quipu.db-wal")).is_ok_and(|wal| wal.len() > 3_000_000));
@@ -39,6 +44,8 @@ async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
     let mut regions: Vec<_> = answer["data"]["facilities"].as_array().expect("a list").iter().collect();
     regions.dedup();
     assert!(regions.len() > 1 && regions.iter().all(|f| f["region"] == "EU" || f["region"] == "NA"), "{answer}");
+    assert_eq!(tour.ask(&quipu, &running, "d.toml", false).await, 4);
+    tour.live(&quipu, &running, "d.toml").await;
     // What users change stays changed.
     let gone =
         running.ask(library, "mutation { deleteThings(where: { id: { eq: \"euro\" } }) { nodesDeleted } }").await;
@@ -56,6 +63,11 @@ async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
     assert_eq!(things(&running, &offered(&quipu)[0].1).await, json!(THINGS - 1));
     let ended = running.stop();
     assert!(!ended.err.contains("load"), "{}", ended.err);
+
+    // With a model, what is there is embedded first.
+    let running = quipu.start(&[&DEMO[..], &["--config", "model.toml"]].concat());
+    assert_eq!(tour.ask(&quipu, &running, "model.toml", true).await, 2);
+    assert_eq!(running.stop().code, Some(0));
 }
 
 #[test]

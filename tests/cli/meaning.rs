@@ -11,16 +11,20 @@ const SERVE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--config", "model
 const IMPORT: [&str; 5] = ["import", "--tenant", "farm", "--config", "model.toml"];
 const NEAREST: &str = "{ farmsSimilar(query: \"milk\", first: 1) { node { id } } }";
 
-/// The farm, with settings that name model and library.
-fn with_model() -> Quipu {
+/// The settings that name model and library.
+pub fn embedding() -> String {
     let dylib = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from).filter(|path| path.is_file());
     let dylib = dylib.expect(
         "this test needs the ONNX Runtime library: run `make setup`, then set ORT_DYLIB_PATH to the file it prints",
     );
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/all-MiniLM-L6-v2");
+    format!("[embedding]\nmodel = {model:?}\ndylib = {dylib:?}\n")
+}
+
+/// The farm, with a model.
+fn with_model() -> Quipu {
     let quipu = Quipu::with_farm();
-    let embedding = format!("[embedding]\nmodel = {model:?}\ndylib = {dylib:?}\nthreads = 1\n");
-    quipu.file("model.toml", format!("[auth]\nsecret_file = \"secret\"\n{embedding}"));
+    quipu.file("model.toml", format!("[auth]\nsecret_file = \"secret\"\n{}threads = 1\n", embedding()));
     quipu
 }
 

@@ -6,3 +6,4 @@ mod import;
 mod meaning;
 mod quipu;
 mod running;
+mod tour;
