@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
+use quipu_resolvers::value::scalar;
 use quipu_resolvers::{Engine, Ports, Settings};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -139,6 +140,11 @@ impl App {
             let (sizer, most) = sizer.get_or_init(|| sizer_of(&embedder, &runtime));
             chunk::split(text, sizer.as_ref(), *most, OVERLAP)
         })
+    }
+
+    /// The time, as it stands in logs of changes.
+    pub fn now(&self) -> String {
+        scalar::stamp_ms(self.ports.clock.now_ms())
     }
 
     /// Closes the stores.

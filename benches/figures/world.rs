@@ -68,7 +68,11 @@ impl World {
             Engine::new(ports.clone(), Settings { limits: Default::default(), introspection: false, cursor_secret });
         let ontology =
             quipu_schema::compile(sdl).unwrap_or_else(|problems| panic!("{}", problems.render("bench", false)));
-        let version = ports.metadata.publish(&tenant(), sdl, &ontology).await.expect("it is published");
+        let version = ports
+            .metadata
+            .publish(&tenant(), sdl, &ontology, "2026-01-01T00:00:00.000Z")
+            .await
+            .expect("it is published");
         let api = Api::of(&ontology);
         let bound = engine.bind(Served { tenant: tenant(), version, ontology, api });
         Self { engine, ports, bound }

@@ -166,7 +166,10 @@ pub trait Metadata: Reader {
 
     /// Publishes an ontology for a tenant, which is made when it is not there. Returns the new version, from 1; publishing the same
     /// text again returns the same version.
-    async fn publish(&self, tenant: &TenantId, sdl: &str, ontology: &Ontology) -> Result<u64, Fault>;
+    ///
+    /// What `quipu_schema::diff` says that the data needs is done in the same transaction, with `at` (RFC 3339) in the log, or refused
+    /// with `CONFLICT`, as [`Migration::care`](quipu_schema::diff::Migration::care) has it.
+    async fn publish(&self, tenant: &TenantId, sdl: &str, ontology: &Ontology, at: &str) -> Result<u64, Fault>;
 
     /// What is published: tenants with their current version.
     async fn published(&self) -> Result<Vec<(TenantId, u64)>, Fault>;

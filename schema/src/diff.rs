@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use migration::Migration;
+pub use migration::{Care, Migration};
 
 use crate::ontology::Ontology;
 
@@ -47,7 +47,7 @@ pub struct Change {
 pub struct Diff {
     /// The differences, the breaking ones first.
     pub changes: Vec<Change>,
-    /// What must be done to the data, in this order, before the new ontology is served.
+    /// What the data needs, in this order; [`Migration::care`] says who sees to it.
     pub migrations: Vec<Migration>,
 }
 
@@ -115,11 +115,18 @@ impl fmt::Display for Diff {
         for Change { effect, element, what } in &self.changes {
             writeln!(f, "{:<8}  {element:<widest$}  {what}", effect.to_string())?;
         }
-        if !self.migrations.is_empty() {
-            writeln!(f, "\nthe data needs:")?;
-        }
-        for migration in &self.migrations {
-            writeln!(f, "  {migration}")?;
+        for (care, heading) in [
+            (Care::Publishing, "publishing does to the data"),
+            (Care::Refused, "publishing refuses while there is data that needs this"),
+            (Care::Yours, "publishing leaves to you"),
+        ] {
+            let mut of_care = self.migrations.iter().filter(|migration| migration.care() == care).peekable();
+            if of_care.peek().is_some() {
+                writeln!(f, "\n{heading}:")?;
+            }
+            for migration in of_care {
+                writeln!(f, "  {migration}")?;
+            }
         }
         let [breaking, risky, safe] = [Effect::Breaking, Effect::Risky, Effect::Safe].map(|effect| self.count(effect));
         writeln!(f, "\n{breaking} breaking, {risky} risky, {safe} safe; {} for the data", self.migrations.len())

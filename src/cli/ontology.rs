@@ -64,7 +64,7 @@ pub struct Diff {
 /// Publish an ontology for a tenant, which is made when it is not there
 ///
 /// A running server serves it within a second; requests in flight finish on the one before. What
-/// changes for clients is printed.
+/// changes for clients and for the data is printed. What the records that are there do not fit is refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -148,7 +148,7 @@ impl Publish {
         // What the server would do with it, before it is asked to.
         tenants::compile(&app.engine, self.tenant.clone(), 1, &sdl).map_err(Failure::refused)?;
         let before = app.ports.metadata.ontology(&self.tenant).await?;
-        let version = app.ports.metadata.publish(&self.tenant, &sdl, &ontology).await?;
+        let version = app.ports.metadata.publish(&self.tenant, &sdl, &ontology, &app.now()).await?;
         let left = app.relay.left(&self.tenant, &ontology).await?;
         app.close().await;
         let told = match before {

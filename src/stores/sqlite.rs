@@ -24,6 +24,7 @@ mod accept;
 mod codes;
 mod connections;
 mod covered;
+mod fitting;
 mod fold;
 mod graph;
 mod known;

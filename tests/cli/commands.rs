@@ -155,6 +155,29 @@ fn publishing_counts_versions_and_tells_what_changes() {
 }
 
 #[test]
+fn what_a_diff_names_is_what_publishing_does_or_refuses() {
+    let quipu = Quipu::with_farm();
+    quipu.file("a.jsonl", "{\"node\":\"Animal\",\"id\":\"1\",\"properties\":{\"kind\":\"cow\"}}\n");
+    assert_eq!(quipu.run(&["import", "--tenant", "farm", "a.jsonl"]).code, Some(0));
+    let becomes = |kind: &str| {
+        quipu.file("new.graphql", FARM.replace("kind: String!", kind));
+        let diff = quipu.run(&["ontology", "diff", "farm.graphql", "new.graphql"]).out;
+        (diff, quipu.run(&["ontology", "publish", "--tenant", "farm", "new.graphql"]))
+    };
+    let (diff, published) = becomes("kind: Int!");
+    let named = "publishing refuses while there is data that needs this:\n  convert Animal.kind from String! to Int!";
+    assert!(diff.contains(named), "{diff}");
+    assert_eq!(published.code, Some(1), "{published:?}");
+    assert!(published.err.contains("Animal.kind is Int!, so far String!, and there is 1 record"), "{published:?}");
+    let (diff, published) = becomes("kind: String! @index  legs: Int! @default(value: 4)");
+    for part in ["publishing does to the data:", "index Animal.kind", "give every Animal without legs the default 4"] {
+        assert!(diff.contains(part) && published.out.contains(part), "{part}: {diff}{published:?}");
+    }
+    let answer = quipu.answer("farm", "{ animals { legs } }", &["--role", "admin"]);
+    assert_eq!(answer["data"]["animals"][0]["legs"], 4, "{answer}");
+}
+
+#[test]
 fn a_store_that_is_not_ours_is_exit_code_3_and_stays_as_it_is() {
     let quipu = Quipu::new();
     let foreign = quipu.file("quipu.db", "this is a diary and no database");

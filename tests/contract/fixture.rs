@@ -225,7 +225,7 @@ pub async fn write(stores: &Stores, who: &str, ops: Vec<Op>) -> Accepted {
 }
 
 pub async fn publish(stores: &Stores, who: &str) {
-    stores.metadata.publish(&tenant(who), "type Facility @node { id: ID! }", &ontology()).await.unwrap();
+    stores.metadata.publish(&tenant(who), "type Facility @node { id: ID! }", &ontology(), AT).await.unwrap();
 }
 
 /// The same ids for both tenants, other contents: names carry the tenant's.

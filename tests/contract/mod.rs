@@ -54,7 +54,13 @@ macro_rules! contract_suite {
                     a_node_takes_its_relationships,
                     removed_and_made_again,
                     rows_are_there_at_once;
-                keeping: the_log_is_per_tenant, publishing, publishing_over_data, many_at_once;
+                keeping:
+                    the_log_is_per_tenant,
+                    publishing,
+                    publishing_over_data,
+                    publishing_refuses_what_does_not_fit,
+                    publishing_fills_in_defaults,
+                    many_at_once;
                 conditions:
                     comparisons,
                     texts_are_literal,

@@ -26,7 +26,7 @@ async fn file() -> File {
     let path = directory.path().join("quipu.db");
     let store = Embedded::open(&path, Options::default()).await.unwrap();
     use quipu_resolvers::ports::Metadata as _;
-    store.metadata().publish(&tenant("alpha"), "one", &ontology()).await.unwrap();
+    store.metadata().publish(&tenant("alpha"), "one", &ontology(), AT).await.unwrap();
     let mut connection = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
     let mut names = Names::of_tenant(1);
     let rows = sqlx::query("SELECT sort, name, key FROM kind").fetch_all(&mut connection).await.unwrap();

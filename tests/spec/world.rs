@@ -188,7 +188,7 @@ async fn published(engine: &Arc<Engine>, ports: &Ports, sdl: &str) -> Vec<Arc<Bo
     let mut bound = Vec::new();
     for name in TENANTS {
         let tenant = TenantId::parse(name).unwrap();
-        let version = ports.metadata.publish(&tenant, sdl, &ontology).await.unwrap();
+        let version = ports.metadata.publish(&tenant, sdl, &ontology, "2026-11-21T10:00:00.000Z").await.unwrap();
         let api = Api::of(&ontology);
         bound.push(engine.bind(Served { tenant, version, ontology: ontology.clone(), api }));
     }

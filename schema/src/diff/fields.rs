@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::{Diff, Effect, Migration};
-use crate::ontology::{AbstractType, EdgeType, EntityType, Property};
+use crate::ontology::{AbstractType, EdgeType, EntityType, Property, Scalar};
 
 /// What holds the properties.
 pub(super) struct Owner<'o> {
@@ -11,19 +11,21 @@ pub(super) struct Owner<'o> {
     /// Its values are stored; an interface only promises them.
     stored: bool,
     row: bool,
+    /// Properties of relationships are reached through their nodes, and have no indexes.
+    edge: bool,
 }
 
 impl<'o> Owner<'o> {
     pub(super) fn of(entity: &'o EntityType) -> Self {
-        Self { name: &entity.name, stored: true, row: !entity.is_node() }
+        Self { name: &entity.name, stored: true, row: !entity.is_node(), edge: false }
     }
 
     pub(super) fn edge(edge: &'o EdgeType) -> Self {
-        Self { name: &edge.name, stored: true, row: false }
+        Self { name: &edge.name, stored: true, row: false, edge: true }
     }
 
     pub(super) fn interface(group: &'o AbstractType) -> Self {
-        Self { name: &group.name, stored: false, row: false }
+        Self { name: &group.name, stored: false, row: false, edge: false }
     }
 }
 
@@ -42,7 +44,7 @@ pub(super) fn properties(
         }
         if gone.unique && owner.stored {
             diff.migrate(Migration::DropUnique { of, property });
-        } else if gone.indexed && owner.stored {
+        } else if gone.indexed && owner.stored && !owner.edge {
             diff.migrate(Migration::DropIndex { of, property });
         }
     }
@@ -80,7 +82,7 @@ fn added(owner: &Owner<'_>, is: &Property, diff: &mut Diff) {
     }
     if is.unique {
         diff.migrate(Migration::AddUnique { of, property });
-    } else if is.indexed {
+    } else if is.indexed && !owner.edge {
         diff.migrate(Migration::AddIndex { of, property });
     }
 }
@@ -122,7 +124,7 @@ fn sort(owner: &Owner<'_>, element: &str, was: &Property, is: &Property, diff: &
     let what = format!("is {to}, so far {from}");
     if was.scalar != is.scalar || was.list != is.list {
         diff.note(Effect::Breaking, element, what);
-        if owner.stored {
+        if owner.stored && !fits(was, is) {
             let (of, property) = (owner.name.to_owned(), is.name.clone());
             diff.migrate(Migration::Convert { of, property, from, to });
         }
@@ -135,6 +137,19 @@ fn sort(owner: &Owner<'_>, element: &str, was: &Property, is: &Property, diff: &
     if owner.stored && !was.required && is.required {
         let (of, property) = (owner.name.to_owned(), is.name.clone());
         diff.migrate(Migration::Fill { of, property, with: is.default.clone() });
+    }
+}
+
+/// Whether values of the one property are values of the other as they are stored.
+fn fits(was: &Property, is: &Property) -> bool {
+    let text = |scalar: &Scalar| matches!(scalar, Scalar::Id | Scalar::String);
+    let texts = |scalar: &Scalar| text(scalar) || matches!(scalar, Scalar::Enum(_) | Scalar::DateTime | Scalar::Date);
+    match (&was.scalar, &is.scalar) {
+        (_, Scalar::Json) => !is.list,
+        _ if was.list != is.list => false,
+        (from, to) if from == to => true,
+        (Scalar::Int, Scalar::BigInt | Scalar::Float) => true,
+        (from, to) => texts(from) && text(to),
     }
 }
 
@@ -167,6 +182,7 @@ fn stores(owner: &Owner<'_>, element: &str, was: &Property, is: &Property, diff:
     }
     // Being unique brings an index of its own.
     match (was.indexed && !was.unique, is.indexed && !is.unique) {
+        _ if owner.edge => {}
         (false, true) => {
             diff.note(Effect::Safe, element, "is indexed");
             diff.migrate(Migration::AddIndex { of: of.clone(), property: property.clone() });

@@ -1,4 +1,4 @@
-//! What a change of an ontology asks of the data that is there.
+//! What a change of an ontology asks of the data that is there, and who sees to it.
 
 use std::fmt;
 
@@ -24,6 +24,8 @@ pub enum Migration {
         from: String,
         /// Where they belong.
         to: String,
+        /// True between nodes and rows; else only a name changes.
+        across: bool,
     },
     /// Records that no type shows any more stay until they are removed.
     Abandon {
@@ -132,11 +134,47 @@ pub enum Migration {
     },
 }
 
+/// Who sees to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Care {
+    /// Publishing does it.
+    Publishing,
+    /// Publishing refuses while there are records to which it would have to be done.
+    Refused,
+    /// Nobody: the data stays as it is until whoever publishes changes it.
+    Yours,
+}
+
+impl Migration {
+    /// Who sees to it.
+    pub fn care(&self) -> Care {
+        match self {
+            Self::CreateTable { .. }
+            | Self::Move { across: false, .. }
+            | Self::AddColumn { .. }
+            | Self::Fill { with: Some(_), .. }
+            | Self::AddUnique { .. }
+            | Self::DropUnique { .. }
+            | Self::AddIndex { .. }
+            | Self::DropIndex { .. }
+            | Self::Embed { .. }
+            | Self::DropEmbedding { .. } => Care::Publishing,
+            Self::Move { across: true, .. }
+            | Self::Rename { .. }
+            | Self::Convert { .. }
+            | Self::Fill { with: None, .. }
+            | Self::Replace { .. } => Care::Refused,
+            Self::Abandon { .. } | Self::Relink { .. } => Care::Yours,
+        }
+    }
+}
+
 impl fmt::Display for Migration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateTable { of, table } => write!(f, "create table {table} for {of}"),
-            Self::Move { of, from, to } => write!(f, "move the records of {of} from {from} to {to}"),
+            Self::Move { of, from, to, .. } => write!(f, "move the records of {of} from {from} to {to}"),
             Self::Abandon { of, from } => {
                 write!(f, "remove the records of {of} in {from}, which nothing shows any more")
             }
@@ -148,12 +186,12 @@ impl fmt::Display for Migration {
             }
             Self::Fill { of, property, with: None } => write!(f, "give every {of} without {property} a value"),
             Self::Replace { of, value } => write!(f, "replace {value} wherever a value of {of} is stored"),
-            Self::AddUnique { of, property } => write!(f, "make {of}.{property} unique"),
+            Self::AddUnique { of, property } => write!(f, "make {of}.{property} unique; refused where values repeat"),
             Self::DropUnique { of, property } => write!(f, "let {of}.{property} repeat"),
             Self::AddIndex { of, property } => write!(f, "index {of}.{property}"),
             Self::DropIndex { of, property } => write!(f, "drop the index of {of}.{property}"),
-            Self::Embed { of, property } => write!(f, "embed {of}.{property}"),
-            Self::DropEmbedding { of, property } => write!(f, "drop the vectors of {of}.{property}"),
+            Self::Embed { of, property } => write!(f, "embed {of}.{property}, in the background"),
+            Self::DropEmbedding { of, property } => write!(f, "drop the vectors of {of}.{property}, in the background"),
             Self::Relink { of, field, from, to } => write!(f, "make {of}.{field} {to} relationships where {from} are"),
         }
     }

@@ -34,8 +34,9 @@ fn record(old: &Ontology, new: &Ontology, was: &EntityType, is: &EntityType, dif
     let name = &is.name;
     if was.kind != is.kind {
         let (from, to) = (home(&was.kind), home(&is.kind));
-        diff.judge(was.is_node() != is.is_node(), name, format!("stored as {to}, so far {from}"));
-        diff.migrate(Migration::Move { of: name.clone(), from, to });
+        let across = was.is_node() != is.is_node();
+        diff.judge(across, name, format!("stored as {to}, so far {from}"));
+        diff.migrate(Migration::Move { of: name.clone(), from, to, across });
     }
     if was.plural != is.plural {
         diff.note(Effect::Breaking, name, format!("its roots are called {}, so far {}", is.plural, was.plural));

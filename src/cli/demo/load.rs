@@ -64,7 +64,7 @@ pub async fn load(app: &App, tenant: &Tenant) -> Result<(), Failure> {
     if metadata.ontology(&tenant.name).await?.is_none() {
         let ontology = quipu_schema::compile(tenant.ontology)
             .map_err(|problems| Failure::refused(format!("the ontology of {}: {problems}", tenant.name)))?;
-        metadata.publish(&tenant.name, tenant.ontology, &ontology).await?;
+        metadata.publish(&tenant.name, tenant.ontology, &ontology, &app.now()).await?;
     }
     let bound = import::served(app, &tenant.name).await?;
     if is_loaded(app, &bound, tenant).await? {

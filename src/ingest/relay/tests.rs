@@ -86,7 +86,7 @@ impl Metadata for World {
         Ok(self.log.lock().expect("not poisoned").len() as u64)
     }
 
-    async fn publish(&self, _: &TenantId, _: &str, _: &Ontology) -> Result<u64, Fault> {
+    async fn publish(&self, _: &TenantId, _: &str, _: &Ontology, _: &str) -> Result<u64, Fault> {
         unimplemented!("the relay publishes nothing")
     }
 

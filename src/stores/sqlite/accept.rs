@@ -20,7 +20,7 @@ use crate::stores::sql::names::{NameOf, Names};
 use crate::stores::verdict::{Verdict, decide};
 
 /// What came of a change: an answer, or a refusal; either way without a failure of the store.
-type Decided = Result<(Accepted, Names), Fault>;
+pub(super) type Decided = Result<(Accepted, Names), Fault>;
 
 impl Embedded {
     pub(super) async fn accept(
@@ -73,7 +73,8 @@ async fn transact(
     Ok(decided)
 }
 
-async fn write(
+/// Decides and writes, inside a transaction that its caller commits, or takes back after a refusal.
+pub(super) async fn write(
     connection: &mut SqliteConnection,
     mut names: Names,
     change: &Change,

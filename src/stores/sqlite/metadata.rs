@@ -35,13 +35,13 @@ impl Metadata for EmbeddedMetadata {
         Ok(head.map_or(0, number))
     }
 
-    async fn publish(&self, tenant: &TenantId, sdl: &str, ontology: &Ontology) -> Result<u64, Fault> {
+    async fn publish(&self, tenant: &TenantId, sdl: &str, ontology: &Ontology, at: &str) -> Result<u64, Fault> {
         let part = StoreName::Rows.as_str();
         let deadline = Instant::now() + PUBLISHING;
         let mut lease = self.0.writer.lease(deadline, part).await?;
         let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
         let holds_graph = self.0.holds_graph.load(Ordering::Relaxed);
-        let published = within(deadline, publish::transact(connection, tenant, sdl, ontology, holds_graph)).await;
+        let published = within(deadline, publish::transact(connection, tenant, sdl, ontology, at, holds_graph)).await;
         if let Ok(Ok((_, names))) = &published {
             self.0.known.set(tenant, names.clone());
         }

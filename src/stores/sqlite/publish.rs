@@ -1,5 +1,5 @@
-//! Publishing an ontology: its text, keys for all its names, and what follows from it for records that are there already: indexes,
-//! unique values and texts.
+//! Publishing an ontology: its text, keys for all its names, and what follows from it for records that are there already: defaults
+//! and refusals (`fitting.rs`), indexes, unique values and texts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, query, query_as, query_scalar};
 
 use super::accept::{number, parsed};
 use super::connections::Failure;
+use super::fitting::Fitting;
 use super::{graph, known, tenants, text};
 use crate::stores::sql;
 use crate::stores::sql::names::{NameOf, Names};
@@ -25,15 +26,27 @@ pub(super) async fn transact(
     tenant: &TenantId,
     sdl: &str,
     ontology: &Ontology,
+    at: &str,
     holds_graph: bool,
 ) -> Result<Published, Failure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut names = tenants::ensure(&mut transaction, tenant).await?;
-    let version = note(&mut transaction, names.tenant, sdl).await?;
+    let before = current(&mut transaction, names.tenant).await?;
+    let version = note(&mut transaction, names.tenant, before.as_deref(), sdl).await?;
     known::intern(&mut transaction, &mut names, &names_of(ontology)).await?;
     // What follows looks at the nodes themselves, so they have to be those of the log's head.
     if holds_graph {
         graph::catch_up(&mut transaction, tenant, &mut names).await?;
+    }
+    // One that does not compile any more says nothing of what was there.
+    if let Some(old) = before.filter(|text| text != sdl).and_then(|text| quipu_schema::compile(&text).ok()) {
+        if let Err(refusal) = (Fitting { old: &old, new: ontology, at }).fit(&mut transaction, &mut names).await? {
+            transaction.rollback().await?;
+            return Ok(Err(refusal));
+        }
+        if holds_graph {
+            graph::catch_up(&mut transaction, tenant, &mut names).await?;
+        }
     }
     for entity in ontology.types.values() {
         let place = Place::of(&names, entity);
@@ -48,16 +61,23 @@ pub(super) async fn transact(
     Ok(Ok((number(version), names)))
 }
 
+/// The text that is published.
+async fn current(connection: &mut SqliteConnection, tenant: i64) -> Result<Option<String>, Failure> {
+    let text = "SELECT ontology.sdl FROM tenant JOIN ontology \
+                ON ontology.tenant = tenant.key AND ontology.version = tenant.version WHERE tenant.key = ?";
+    Ok(query_scalar(text).bind(tenant).fetch_optional(connection).await?)
+}
+
 /// Keeps the text, unless it is the current one.
-async fn note(connection: &mut SqliteConnection, tenant: i64, sdl: &str) -> Result<i64, Failure> {
+async fn note(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    current: Option<&str>,
+    sdl: &str,
+) -> Result<i64, Failure> {
     let version: i64 =
         query_scalar("SELECT version FROM tenant WHERE key = ?").bind(tenant).fetch_one(&mut *connection).await?;
-    let current: Option<String> = query_scalar("SELECT sdl FROM ontology WHERE tenant = ? AND version = ?")
-        .bind(tenant)
-        .bind(version)
-        .fetch_optional(&mut *connection)
-        .await?;
-    if current.as_deref() == Some(sdl) {
+    if current == Some(sdl) {
         return Ok(version);
     }
     let version = version + 1;
