@@ -9,7 +9,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Pos, Positioned};
 use indexmap::IndexMap;
-use quipu_schema::api::{Api, FieldDef, TypeDef};
+use quipu_schema::api::{Api, FieldDef, Part, Source, TypeDef};
 use serde_json::{Map, Value as Json};
 
 use crate::fault::Fault;
@@ -30,6 +30,26 @@ pub struct Asked<'a> {
     pub at: (usize, usize),
     /// Fields of the object below, for each object type it may be; empty for leaves.
     pub below: Vec<Below<'a>>,
+}
+
+impl<'a> Asked<'a> {
+    /// Which fixed part of a generated object it is.
+    pub(crate) fn part(&self) -> Option<&'a Part> {
+        match self.def.map(|def| &def.source) {
+            Some(Source::Part(part)) => Some(part),
+            _ => None,
+        }
+    }
+
+    /// The fields below, where there is one object type that they can be of.
+    pub(crate) fn fields(&self) -> &[Asked<'a>] {
+        self.below.first().map_or(&[], |below| below.fields.as_slice())
+    }
+
+    /// The name of that object type, for `__typename`.
+    pub(crate) fn typename(&self) -> &'a str {
+        self.below.first().map_or("", |below| below.of)
+    }
 }
 
 /// The fields asked of one object type.

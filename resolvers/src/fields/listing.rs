@@ -95,7 +95,7 @@ impl<'a> Planner<'a> {
         let list = format!("{} {sort:?}", scope.name);
         let cursors = Cursors::new(self.secret, self.tenant(), &list);
         let (mut window, page) = window::of_connection(args, pages, &cursors, sort.len())?;
-        let fields = asked.below.first().map_or(&[][..], |below| below.fields.as_slice());
+        let fields = asked.fields();
         let mut parts = Parts::default();
         parts.connection(fields);
         if !parts.more {
@@ -148,21 +148,21 @@ struct Parts<'a, 'b> {
 impl<'a: 'b, 'b> Parts<'a, 'b> {
     fn connection(&mut self, fields: &'b [Asked<'a>]) {
         for asked in fields {
-            match part(asked) {
+            match asked.part() {
                 Some(Part::Edges) => {
                     self.rows = true;
-                    self.edges(below(asked));
+                    self.edges(asked.fields());
                 }
                 Some(Part::PageInfo) => {
                     self.rows = true;
-                    let cursor = |a: &Asked<'_>| matches!(part(a), Some(Part::StartCursor | Part::EndCursor));
-                    let more = |a: &Asked<'_>| matches!(part(a), Some(Part::HasNextPage | Part::HasPreviousPage));
-                    self.cursors |= below(asked).iter().any(cursor);
-                    self.more |= below(asked).iter().any(more);
+                    let cursor = |a: &Asked<'_>| matches!(a.part(), Some(Part::StartCursor | Part::EndCursor));
+                    let more = |a: &Asked<'_>| matches!(a.part(), Some(Part::HasNextPage | Part::HasPreviousPage));
+                    self.cursors |= asked.fields().iter().any(cursor);
+                    self.more |= asked.fields().iter().any(more);
                 }
                 Some(Part::TotalCount) => self.total = true,
                 Some(Part::Aggregate) => {
-                    self.total |= below(asked).iter().any(|a| part(a) == Some(&Part::AggregateCount));
+                    self.total |= asked.fields().iter().any(|a| a.part() == Some(&Part::AggregateCount));
                 }
                 _ => {}
             }
@@ -171,11 +171,11 @@ impl<'a: 'b, 'b> Parts<'a, 'b> {
 
     fn edges(&mut self, fields: &'b [Asked<'a>]) {
         for asked in fields {
-            match part(asked) {
+            match asked.part() {
                 Some(Part::Cursor) => self.cursors = true,
                 Some(Part::Node) => self.nodes.push(&asked.below),
                 Some(Part::Properties) => {
-                    for property in below(asked) {
+                    for property in asked.fields() {
                         if let Some(Source::Property(name)) = property.def.map(|def| &def.source)
                             && !self.edge_properties.contains(&name.as_str())
                         {
@@ -261,7 +261,7 @@ impl<'a> Shaping<'_, '_, 'a> {
         let entity = self.scope.members.first().and_then(|name| self.planner.served.ontology.types.get(name));
         let mut shape = Shape::default();
         for field in &below.fields {
-            let what = match part(field) {
+            let what = match field.part() {
                 Some(Part::AggregateOf(name)) => {
                     let property = property(entity, self.scope, name, edge)?;
                     let as_field = if edge { ways::edge_field(property) } else { ways::field(property) };
@@ -278,7 +278,7 @@ impl<'a> Shaping<'_, '_, 'a> {
         let mut shape = Shape::default();
         let Some(below) = asked.below.first() else { return shape };
         for wanted in &below.fields {
-            let what = match part(wanted) {
+            let what = match wanted.part() {
                 Some(Part::Figure(figure)) => {
                     self.read.figures.push((*figure, field.clone()));
                     let scalar = if *figure == Figure::Average { Scalar::Float } else { property.scalar.clone() };
@@ -313,17 +313,6 @@ fn name_it(shape: &mut Shape, of: &str) {
             *name = Arc::from(of);
         }
     }
-}
-
-fn part<'p>(asked: &Asked<'p>) -> Option<&'p Part> {
-    match asked.def.map(|def| &def.source) {
-        Some(Source::Part(part)) => Some(part),
-        _ => None,
-    }
-}
-
-fn below<'a, 'b>(asked: &'b Asked<'a>) -> &'b [Asked<'a>] {
-    asked.below.first().map_or(&[], |below| below.fields.as_slice())
 }
 
 /// The fields that make an order total.

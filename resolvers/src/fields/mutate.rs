@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quipu_schema::api::{Counter, Part, Source};
+use quipu_schema::api::{Counter, Part};
 use quipu_schema::ontology::Scalar;
 use serde_json::{Map, Value as Json};
 
@@ -108,11 +108,11 @@ impl<'a> Planner<'a> {
         let members = vec![of.to_owned()];
         let mut plan = None;
         let mut shape = Shape::default();
-        for field in asked.below.first().map_or(&[][..], |below| below.fields.as_slice()) {
-            let what = match field.def.map(|def| &def.source) {
-                Some(Source::Part(Part::Info)) => What::Object(counters(field)),
-                Some(Source::Part(Part::Counter(counter))) => count(*counter),
-                Some(Source::Part(Part::Written)) => {
+        for field in asked.fields() {
+            let what = match field.part() {
+                Some(Part::Info) => What::Object(counters(field)),
+                Some(Part::Counter(counter)) => count(*counter),
+                Some(Part::Written) => {
                     let (targets, shape, crossings) = self.shown(&members, field)?;
                     let read = by_ids(place, targets, false);
                     // The same records under two aliases are read twice; that is rare enough.
@@ -123,7 +123,7 @@ impl<'a> Planner<'a> {
                         What::Records { from: Origin::Slot(response::WRITTEN), list: true, shape }
                     }
                 }
-                _ => What::Typename(Arc::from(asked.below.first().map_or("", |below| below.of))),
+                _ => What::Typename(Arc::from(asked.typename())),
             };
             shape.fields.push(super::record::out(field, what));
         }
@@ -142,8 +142,8 @@ fn counters(asked: &Asked<'_>) -> Shape {
     let mut shape = Shape::default();
     let Some(below) = asked.below.first() else { return shape };
     for field in &below.fields {
-        let what = match field.def.map(|def| &def.source) {
-            Some(Source::Part(Part::Counter(counter))) => count(*counter),
+        let what = match field.part() {
+            Some(Part::Counter(counter)) => count(*counter),
             _ => What::Typename(Arc::from(below.of)),
         };
         shape.fields.push(super::record::out(field, what));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quipu_schema::api::{Part, Source};
+use quipu_schema::api::Part;
 use quipu_schema::ontology::{EntityType, Scalar};
 use serde_json::{Map, Value as Json};
 
@@ -115,10 +115,10 @@ impl<'a> Planner<'a> {
 
     /// How hits are read by id and shown.
     fn hits(&mut self, members: &[String], place: Place, asked: &Asked<'a>) -> Result<(Plan, What), Fault> {
-        let fields = asked.below.first().map_or(&[][..], |below| below.fields.as_slice());
+        let fields = asked.fields();
         let nodes: Vec<&[_]> = fields
             .iter()
-            .filter(|field| part(field) == Some(&Part::Node))
+            .filter(|field| field.part() == Some(&Part::Node))
             .map(|field| field.below.as_slice())
             .collect();
         let Taken { targets, shapes, crossings } = self.targets(members, &[], &nodes)?;
@@ -126,14 +126,14 @@ impl<'a> Planner<'a> {
         let mut shapes = shapes.into_iter();
         let mut shape = Shape::default();
         for field in fields {
-            let what = match part(field) {
+            let what = match field.part() {
                 Some(Part::Score) => float(hit::SCORE),
                 Some(Part::Legs) => legs(field),
                 Some(Part::Node) => match shapes.next() {
                     Some(shape) => What::Records { from: Origin::Slot(hit::NODE), list: false, shape },
                     None => return Err(Fault::internal("plan", "a hit has no shape")),
                 },
-                _ => What::Typename(Arc::from(asked.below.first().map_or("", |below| below.of))),
+                _ => What::Typename(Arc::from(asked.typename())),
             };
             shape.fields.push(out(field, what));
         }
@@ -152,13 +152,6 @@ pub(super) fn rows(shape: Shape, width: usize) -> What {
     What::Records { from: Origin::Root, list: true, shape: RecordShape { targets: vec![shape], widths: vec![width] } }
 }
 
-fn part<'p>(asked: &Asked<'p>) -> Option<&'p Part> {
-    match asked.def.map(|def| &def.source) {
-        Some(Source::Part(part)) => Some(part),
-        _ => None,
-    }
-}
-
 fn float(slot: usize) -> What {
     What::Leaf { slot, codec: Codec::single(Scalar::Float) }
 }
@@ -167,7 +160,7 @@ fn legs(asked: &Asked<'_>) -> What {
     let Some(below) = asked.below.first() else { return What::Typename(Arc::from("")) };
     let mut shape = Shape::default();
     for field in &below.fields {
-        let what = match part(field) {
+        let what = match field.part() {
             Some(Part::Leg) => What::Leaf { slot: 0, codec: Codec::single(Scalar::String) },
             Some(Part::LegRank) => What::Leaf { slot: 1, codec: Codec::single(Scalar::Int) },
             Some(Part::LegScore) => float(2),

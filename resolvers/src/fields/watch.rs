@@ -98,16 +98,16 @@ impl<'a> Planner<'a> {
         filters: Vec<Predicate>,
         asked: &Asked<'a>,
     ) -> Result<(Job, What), Fault> {
-        let fields = asked.below.first().map_or(&[][..], |below| below.fields.as_slice());
+        let fields = asked.fields();
         let shown: Vec<&[_]> =
-            fields.iter().filter(|f| part(f) == Some(&Part::Node)).map(|f| f.below.as_slice()).collect();
+            fields.iter().filter(|f| f.part() == Some(&Part::Node)).map(|f| f.below.as_slice()).collect();
         let (nodes, node_shapes) = self.by_place(&of, Place::Nodes, &shown)?;
         let (rows, row_shapes) = self.by_place(&of, Place::Rows, &shown)?;
         let shows_rows = nodes.is_none() && !matches!(asked.def.map(|def| &def.source), Some(Source::Changes));
         let mut shapes = if shows_rows { row_shapes } else { node_shapes }.into_iter();
         let mut shape = Shape::default();
         for field in fields {
-            let what = match part(field) {
+            let what = match field.part() {
                 Some(Part::Seq) => text(change::SEQ),
                 Some(Part::At) => text(change::AT),
                 Some(Part::ChangeOperation) => text(change::OPERATION),
@@ -117,7 +117,7 @@ impl<'a> Planner<'a> {
                     Some(shape) => What::Records { from: Origin::Slot(change::NODE), list: false, shape },
                     None => return Err(Fault::internal("plan", "a change has no shape")),
                 },
-                _ => What::Typename(Arc::from(asked.below.first().map_or("", |below| below.of))),
+                _ => What::Typename(Arc::from(asked.typename())),
             };
             shape.fields.push(super::record::out(field, what));
         }
@@ -177,13 +177,6 @@ fn compared(id: &str, operator: Operator, value: &Value) -> Option<bool> {
         Operator::EndsWith => id.ends_with(text),
         Operator::In | Operator::Includes => return None,
     })
-}
-
-fn part<'p>(asked: &Asked<'p>) -> Option<&'p Part> {
-    match asked.def.map(|def| &def.source) {
-        Some(Source::Part(part)) => Some(part),
-        _ => None,
-    }
 }
 
 fn text(slot: usize) -> What {

@@ -3,6 +3,7 @@
 use quipu_schema::ontology::{EdgeType, EntityType, PageLimit};
 use serde_json::{Map, Value as Json};
 
+use super::bad;
 use crate::Limits;
 use crate::fault::{Code, Fault};
 use crate::read::{Field, Sort, Window};
@@ -37,10 +38,6 @@ impl Pages {
             Ok(size) => Ok(size),
         }
     }
-}
-
-fn bad(message: impl Into<String>) -> Fault {
-    Fault::client(Code::BadUserInput, message)
 }
 
 /// The window of a list: `limit` and `offset`.
