@@ -84,6 +84,24 @@ pub async fn publishing_over_data(stores: Stores) {
     }
 }
 
+/// However much of the log the graph has not heard of, publishing looks at all of it.
+pub async fn publishing_over_a_long_log(stores: Stores) {
+    let (full, mut plain) = (ontology(), ontology());
+    let code = &mut plain.types["Facility"].properties["code"];
+    (code.unique, code.indexed) = (false, false);
+    for who in TENANTS {
+        stores.metadata.publish(&tenant(who), "plain", &plain, AT).await.unwrap();
+        for (id, code) in [("f1", "A"), ("f2", "B"), ("f3", "C"), ("f4", "C")] {
+            let set = json!({"name": id, "region": "r".repeat(400_000), "code": code});
+            let Op::Put { record, row, mode, set, embed, .. } = put("Facility", id, set) else { unreachable!() };
+            let op = Op::Put { record, row, mode, set, embed, unique: vec![] };
+            accept(&stores, who, vec![op]).await.unwrap();
+        }
+        let (code, message) = refused(stores.metadata.publish(&tenant(who), "full", &full, AT).await);
+        assert_eq!((code, message.as_str()), (Code::Conflict, "Facility.code cannot be unique: \"C\" is there twice"));
+    }
+}
+
 const FARM: &str = "type Farm @node { id: ID!  name: String  size: String  kind: Kind  kinds: [Kind!]
     keeps: [Cow!]! @relationship(type: \"KEEPS\", direction: OUT, properties: \"Keeping\") }
     type Cow @node { id: ID!  kept: [Farm!]! @relationship(type: \"KEEPS\", direction: IN, properties: \"Keeping\") }

@@ -58,6 +58,7 @@ macro_rules! contract_suite {
                     the_log_is_per_tenant,
                     publishing,
                     publishing_over_data,
+                    publishing_over_a_long_log,
                     publishing_refuses_what_does_not_fit,
                     publishing_fills_in_defaults,
                     many_at_once;

@@ -82,11 +82,14 @@ pub(super) async fn catch_up(
     tenant: &TenantId,
     names: &mut Names,
 ) -> Result<(), Failure> {
-    let position = tenants::position(connection, names.tenant, FOLLOWER).await?;
-    let entries = metadata::log(connection, tenant, position, u32::MAX).await?;
-    let Some(last) = entries.last() else { return Ok(()) };
-    write(connection, names, fold(entries.iter().flat_map(|entry| &entry.change.ops))).await?;
-    tenants::set_position(connection, names.tenant, FOLLOWER, last.seq).await
+    // The log comes in portions.
+    loop {
+        let position = tenants::position(connection, names.tenant, FOLLOWER).await?;
+        let entries = metadata::log(connection, tenant, position, u32::MAX).await?;
+        let Some(last) = entries.last() else { return Ok(()) };
+        write(connection, names, fold(entries.iter().flat_map(|entry| &entry.change.ops))).await?;
+        tenants::set_position(connection, names.tenant, FOLLOWER, last.seq).await?;
+    }
 }
 
 async fn write(connection: &mut SqliteConnection, names: &mut Names, folded: Folded<'_>) -> Result<Applied, Failure> {
