@@ -99,7 +99,7 @@ fn parts(outcome: &Value, composite: bool) -> (&[Value], &Value, &[Value]) {
 impl<'a> Writer<'a> {
     /// A writer for one response.
     pub fn new(loaded: &'a Loaded, most_errors: usize) -> Self {
-        Self { out: Vec::with_capacity(4096), loaded, errors: Vec::new(), most_errors, path: Vec::new() }
+        Self { out: Vec::with_capacity(16 << 10), loaded, errors: Vec::new(), most_errors, path: Vec::new() }
     }
 
     /// Writes the object of the root fields, each from its own outcome. Null when a required field is null.
@@ -143,6 +143,7 @@ impl<'a> Writer<'a> {
 
     fn key(&mut self, key: &str) {
         // Response keys are GraphQL names: nothing in them needs escaping.
+        self.out.reserve(key.len() + 3);
         self.out.push(b'"');
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");

@@ -68,15 +68,16 @@ fn scalar(out: &mut Vec<u8>, value: &Value, scalar: &Scalar) -> Result<bool, Str
 }
 
 fn integer(out: &mut Vec<u8>, number: i64) {
-    use std::io::Write as _;
-    // Writing into a vector cannot fail.
-    let _ = write!(out, "{number}");
+    // Writing a number into a vector cannot fail.
+    let _ = serde_json::to_writer(out, &number);
 }
 
 /// Writes a text as a JSON string.
 pub(super) fn text(out: &mut Vec<u8>, value: &str) {
-    let plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
-    if value.as_bytes().iter().all(plain) {
+    // Looks at all bytes instead of stopping early: the processor takes many at once.
+    let special = |found: bool, byte: u8| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    if !value.bytes().fold(false, special) {
+        out.reserve(value.len() + 2);
         out.push(b'"');
         out.extend_from_slice(value.as_bytes());
         out.push(b'"');
