@@ -127,11 +127,6 @@ impl<'a> Writer<'a> {
                 self.path.pop();
                 self.null(field.required)
             }
-            // Introspection comes as it is to be written.
-            (Ok(Value::Json(json)), What::Typename(_)) => {
-                serde_json::to_writer(&mut self.out, json).ok();
-                Ok(())
-            }
             (Ok(outcome), _) => self.value(field, Context { row: std::slice::from_ref(outcome), page: None }),
         }
     }
@@ -205,6 +200,7 @@ impl<'a> Writer<'a> {
                 self.out.extend_from_slice(name.as_bytes());
                 self.out.push(b'"');
             }
+            What::Written(bytes) => self.out.extend_from_slice(bytes),
             What::Refused(fault) => {
                 self.error(fault.clone(), field.at);
                 return Err(Nulled);

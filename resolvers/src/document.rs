@@ -16,6 +16,7 @@ use crate::fault::{Code, Fault};
 use crate::ports::Served;
 
 mod breadth;
+pub(crate) mod built_in;
 mod scan;
 mod validate;
 

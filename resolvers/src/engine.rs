@@ -20,7 +20,6 @@ mod apply;
 mod checks;
 mod cross;
 mod explain;
-mod introspect;
 mod reply;
 mod run;
 mod search;
@@ -35,7 +34,6 @@ pub struct Engine {
     pub(crate) ports: Ports,
     pub(crate) settings: Settings,
     documents: Documents,
-    introspection: introspect::Schemas,
     appliers: Arc<Appliers>,
 }
 
@@ -51,7 +49,6 @@ pub(crate) struct Planned {
     roots: Vec<Rooted>,
     crossings: usize,
     price: u64,
-    introspected: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Engine {
@@ -59,7 +56,7 @@ impl Engine {
     pub fn new(ports: Ports, settings: Settings) -> Arc<Self> {
         let documents = Documents::new(settings.limits.cached_documents);
         let appliers = Appliers::new(ports.clone());
-        Arc::new(Self { ports, settings, documents, introspection: introspect::Schemas::default(), appliers })
+        Arc::new(Self { ports, settings, documents, appliers })
     }
 
     /// The limits it was made with.
@@ -95,7 +92,7 @@ impl Engine {
             Err(Refusal::Fault(fault)) => return reply::refusal(&fault),
             Err(Refusal::Invalid(errors)) => return reply::invalid(&errors),
         };
-        let planned = match self.planned(bound, &document, ask).await {
+        let planned = match self.planned(bound, &document, ask) {
             Ok(planned) => planned,
             Err(fault) => return reply::refusal(&fault),
         };
@@ -112,11 +109,13 @@ impl Engine {
     }
 
     /// Plans an operation and checks its price; nothing has run yet.
-    pub(crate) async fn planned(&self, bound: &Bound, document: &Document, ask: &Ask) -> Result<Planned, Fault> {
+    pub(crate) fn planned(&self, bound: &Bound, document: &Document, ask: &Ask) -> Result<Planned, Fault> {
         let operation = document.operation(ask.operation_name.as_deref())?;
         let sort = Sort::of(&operation.node);
         let asked = plan::asked(&bound.served.api, &document.parsed, &operation.node, &ask.variables)?;
-        let introspected = self.introspected(bound, document, operation, &asked, ask).await?;
+        if !self.settings.introspection && asked.iter().any(|field| matches!(field.name, "__schema" | "__type")) {
+            return Err(Fault::client(Code::GraphqlValidationFailed, "introspection is switched off"));
+        }
         let mut planner = Planner::new(&bound.served, &self.settings.limits, &self.settings.cursor_secret);
         let roots: Vec<Rooted> =
             asked.iter().map(|asked| rooted(&mut planner, asked, sort)).collect::<Result<_, _>>()?;
@@ -128,7 +127,7 @@ impl Engine {
             );
             return Err(Fault::client(Code::TooExpensive, message));
         }
-        Ok(Planned { sort, roots, crossings: planner.crossings(), price, introspected })
+        Ok(Planned { sort, roots, crossings: planner.crossings(), price })
     }
 
     async fn executed(&self, bound: &Bound, principal: &Principal, ask: &Ask, planned: Planned) -> Answer {
@@ -140,7 +139,7 @@ impl Engine {
         if sort == Sort::Mutation {
             for root in planned.roots {
                 let outcome = match root.job {
-                    Ok(job) => work.job(&job, &root.out, planned.introspected.as_ref(), ask).await,
+                    Ok(job) => work.job(&job, ask).await,
                     Err(fault) => Err(fault),
                 };
                 fields.push((root.out, outcome));
@@ -148,7 +147,7 @@ impl Engine {
         } else {
             let outcomes = join_all(planned.roots.iter().map(|root| async {
                 match &root.job {
-                    Ok(job) => work.job(job, &root.out, planned.introspected.as_ref(), ask).await,
+                    Ok(job) => work.job(job, ask).await,
                     Err(fault) => Err(fault.clone()),
                 }
             }));

@@ -12,6 +12,7 @@ use crate::read::{Place, Read, Via};
 use crate::shape::What;
 
 pub(crate) mod filter;
+mod introspect;
 mod listing;
 pub(crate) mod mutate;
 mod record;
@@ -56,7 +57,7 @@ pub struct Step {
 
 /// What a root field does.
 pub(crate) enum Job {
-    /// Writes a name or is answered by introspection.
+    /// Is answered by the shape alone: a name, or introspection.
     Nothing,
     /// Reads.
     Read(Plan),
@@ -107,6 +108,9 @@ impl<'a> Planner<'a> {
     /// Plans a field at the root.
     pub fn root(&mut self, asked: &Asked<'a>) -> Result<(Job, What), Fault> {
         let Some(def) = asked.def else { return Ok((Job::Nothing, What::Typename("".into()))) };
+        if asked.name.starts_with("__") {
+            return Ok((Job::Nothing, What::Written(introspect::written(&self.served.api, asked)?)));
+        }
         match &def.source {
             Source::Records { of, form } => {
                 let (plan, what) = self.records(of, *form, asked)?;

@@ -1,17 +1,17 @@
 //! From a validated document and coerced variables to what is asked, free of GraphQL's syntax: fragments followed, fields merged,
 //! directives applied, arguments coerced (`CollectFields` and `CoerceArgumentValues` of the specification, sections 6.3.2, 6.4.1).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::parser::types::{
     ExecutableDocument, Field as AstField, OperationDefinition, OperationType, Selection, SelectionSet,
 };
-use async_graphql::{Name, Pos, Positioned};
+use async_graphql::{Pos, Positioned};
 use indexmap::IndexMap;
 use quipu_schema::api::{Api, FieldDef, Part, Source, TypeDef};
 use serde_json::{Map, Value as Json};
 
+use crate::document::built_in;
 use crate::fault::Fault;
 use crate::value::coerce::{self, Variables};
 
@@ -20,7 +20,7 @@ use crate::value::coerce::{self, Variables};
 pub struct Asked<'a> {
     /// Key in the response.
     pub key: Arc<str>,
-    /// The field, or `None` for `__typename`, `__schema` and `__type`.
+    /// The field, or `None` for `__typename`.
     pub def: Option<&'a FieldDef>,
     /// Name of the field.
     pub name: &'a str,
@@ -131,13 +131,20 @@ impl<'a> Collector<'a, '_> {
         for set in sets {
             self.collect(of, set, &mut merged, &mut spread);
         }
-        let object = self.api.object(of);
+        let object = match self.types(of) {
+            Some(TypeDef::Object(object) | TypeDef::Interface(object)) => Some(object),
+            _ => None,
+        };
+        let def = |name: &str| object?.fields.get(name).or_else(|| introspection(name));
         merged
             .into_iter()
-            .map(|(key, fields)| {
-                self.field(key, object.and_then(|o| o.fields.get(fields[0].node.name.node.as_str())), &fields)
-            })
+            .map(|(key, fields)| self.field(key, def(fields[0].node.name.node.as_str()), &fields))
             .collect()
+    }
+
+    /// A type of the API, or of introspection.
+    fn types(&self, name: &str) -> Option<&'a TypeDef> {
+        self.api.types.get(name).or_else(|| built_in::types().get(name))
     }
 
     fn collect(&self, of: &str, set: &'a SelectionSet, merged: &mut Merged<'a>, spread: &mut Vec<&'a str>) {
@@ -223,7 +230,7 @@ impl<'a> Collector<'a, '_> {
     }
 
     fn below(&self, of: &'a str, sets: &[&'a SelectionSet]) -> Vec<Below<'a>> {
-        match self.api.types.get(of) {
+        match self.types(of) {
             Some(TypeDef::Object(_)) => vec![Below { of, fields: self.object(of, sets) }],
             Some(TypeDef::Interface(_)) => {
                 let implementing = self.api.types.values().filter_map(|def| match def {
@@ -240,45 +247,10 @@ impl<'a> Collector<'a, '_> {
     }
 }
 
-/// An operation with only its introspection fields, for async-graphql to execute.
-pub(crate) fn introspection_only(
-    document: &ExecutableDocument,
-    operation: &Positioned<OperationDefinition>,
-    asked: &[Asked<'_>],
-) -> Option<ExecutableDocument> {
-    let wanted: Vec<&str> =
-        asked.iter().filter(|a| a.name == "__schema" || a.name == "__type").map(|a| a.name).collect();
-    if wanted.is_empty() {
-        return None;
+/// `__schema` and `__type`.
+fn introspection(name: &str) -> Option<&'static FieldDef> {
+    match built_in::types().get("Query") {
+        Some(TypeDef::Object(query)) if name != "__typename" => query.fields.get(name),
+        _ => None,
     }
-    let mut kept = operation.clone();
-    kept.node.selection_set.node = pruned(&operation.node.selection_set.node);
-    let mut fragments = HashMap::with_capacity(document.fragments.len());
-    for (name, fragment) in &document.fragments {
-        let mut fragment = fragment.clone();
-        if fragment.node.type_condition.node.on.node == "Query" {
-            fragment.node.selection_set.node = pruned(&fragment.node.selection_set.node);
-        }
-        fragments.insert(name.clone(), fragment);
-    }
-    Some(ExecutableDocument { operations: async_graphql::parser::types::DocumentOperations::Single(kept), fragments })
-}
-
-/// A selection set of `Query` without its data fields.
-fn pruned(set: &SelectionSet) -> SelectionSet {
-    let keep = |item: &&Positioned<Selection>| match &item.node {
-        Selection::Field(field) => is_introspection(&field.node.name.node),
-        _ => true,
-    };
-    let items = set.items.iter().filter(keep).cloned().map(|mut item| {
-        if let Selection::InlineFragment(inline) = &mut item.node {
-            inline.node.selection_set.node = pruned(&inline.node.selection_set.node);
-        }
-        item
-    });
-    SelectionSet { items: items.collect() }
-}
-
-fn is_introspection(name: &Name) -> bool {
-    matches!(name.as_str(), "__schema" | "__type" | "__typename")
 }

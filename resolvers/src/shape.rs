@@ -32,6 +32,8 @@ pub struct Out {
 pub enum What {
     /// Name of the object's type.
     Typename(Arc<str>),
+    /// Written already: introspection, which asks no store.
+    Written(Arc<[u8]>),
     /// The field was refused while planning.
     Refused(Fault),
     /// A value of the row.

@@ -21,7 +21,7 @@ impl Engine {
                 return errors.iter().fold(String::from("invalid:\n"), |text, error| text + &format!("  {error}\n"));
             }
         };
-        let planned = match self.planned(bound, &document, &ask).await {
+        let planned = match self.planned(bound, &document, &ask) {
             Ok(planned) => planned,
             Err(fault) => return format!("refused: {fault}\n"),
         };

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
-use serde_json::{Map, Value as Json};
 
 use super::{Bound, Engine, cross};
 use crate::Ask;
@@ -15,7 +14,6 @@ use crate::guard::{self, Allowed, Principal};
 use crate::loaders::Loaders;
 use crate::ports::{Call, Reader};
 use crate::read::{Pick, Place, Read};
-use crate::shape::{Out, What};
 use crate::value::{Key, Value};
 
 /// Everything that one request's reads have in common.
@@ -75,20 +73,9 @@ impl<'r> Work<'r> {
     }
 
     /// The outcome of a root field.
-    pub async fn job(
-        &self,
-        job: &Job,
-        out: &Out,
-        introspected: Option<&Map<String, Json>>,
-        ask: &Ask,
-    ) -> Result<Value, Fault> {
+    pub async fn job(&self, job: &Job, ask: &Ask) -> Result<Value, Fault> {
         match job {
-            Job::Nothing => match (&out.what, introspected) {
-                (What::Typename(name), Some(found)) if name.is_empty() => {
-                    Ok(Value::Json(found.get(out.key.as_ref()).cloned().unwrap_or_default()))
-                }
-                _ => Ok(Value::Null),
-            },
+            Job::Nothing => Ok(Value::Null),
             Job::Read(plan) => self.plan(plan).await,
             Job::Similar(similar) => self.similar(similar).await,
             Job::Search(search) => self.search(search).await,

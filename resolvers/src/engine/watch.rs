@@ -71,7 +71,7 @@ impl Engine {
         document: &crate::document::Document,
         ask: &Ask,
     ) -> Result<Following, Fault> {
-        let planned = self.planned(&bound, document, ask).await?;
+        let planned = self.planned(&bound, document, ask)?;
         let crossings = planned.crossings;
         let mut roots = planned.roots;
         let (Some(root), true) = (roots.pop(), roots.is_empty()) else {

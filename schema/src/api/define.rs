@@ -94,4 +94,15 @@ impl TypeDef {
             Self::Object(def) | Self::Interface(def) => &def.name,
         }
     }
+
+    /// Description of the type.
+    pub fn description(&self) -> Option<&str> {
+        let description = match self {
+            Self::Scalar { description, .. } | Self::Union { description, .. } => description,
+            Self::Enum(def) => &def.description,
+            Self::Input(def) => &def.description,
+            Self::Object(def) | Self::Interface(def) => &def.description,
+        };
+        description.as_deref()
+    }
 }

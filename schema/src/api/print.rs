@@ -77,8 +77,7 @@ impl Printer<'_> {
             self.put(format_args!("{}: {}", field.name, field.ty));
             if let Some(default) = &field.default {
                 self.text.push_str(" = ");
-                let names_enum = matches!(self.api.types.get(field.ty.name()), Some(TypeDef::Enum(_)));
-                literal(&mut self.text, default, names_enum);
+                self.api.write_default(&mut self.text, field, default);
             }
             self.deprecation(&field.deprecated);
             self.text.push('\n');
@@ -159,6 +158,19 @@ fn fits_block(text: &str) -> bool {
 /// A quoted string; JSON's escapes are GraphQL's.
 fn string(text: &mut String, value: &str) {
     text.push_str(&Value::from(value).to_string());
+}
+
+impl Api {
+    /// The default of an argument or input field as a GraphQL literal.
+    pub fn default_of(&self, field: &InputField) -> Option<String> {
+        let mut text = String::new();
+        self.write_default(&mut text, field, field.default.as_ref()?);
+        Some(text)
+    }
+
+    fn write_default(&self, text: &mut String, field: &InputField, default: &Value) {
+        literal(text, default, matches!(self.types.get(field.ty.name()), Some(TypeDef::Enum(_))));
+    }
 }
 
 /// A constant value; names of enum values go without quotes.
