@@ -4,7 +4,7 @@ LISTEN ?= 127.0.0.1:8080
 DIR ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup playground demo test bench fmt clean
+.PHONY: help setup servers playground demo test bench fmt clean
 
 help: ## this list
 	@echo 'make COMMAND, where COMMAND is one of'
@@ -18,6 +18,9 @@ test: ## format, lints, tests in Rust, tests in the browser
 
 bench: setup playground ## the benchmarks
 	@scripts/bench
+
+servers: ## start the servers of the tests by hand and print their addresses; scripts/servers/NAME stop stops one
+	@for server in scripts/servers/*; do $$server start; done
 
 setup: ## fetch the ONNX Runtime library into the cache (QUIPU_CACHE, default ~/.cache/quipu)
 	@scripts/setup

@@ -6,12 +6,13 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
+use quipu_resolvers::ports::Bus;
 use quipu_resolvers::value::scalar;
 use quipu_resolvers::{Engine, Ports, Settings};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::config::{Config, ConfigError, StoreUrl};
+use crate::config::{CacheUrl, Config, ConfigError, StoreUrl};
 use crate::http::{self, AppState, Condition, Parts, Probe, Readiness};
 use crate::ingest::chunk::{self, TokenCount, Words};
 use crate::ingest::documents::Splitter;
@@ -20,6 +21,7 @@ use crate::ingest::relay::{Relay, Turn};
 use crate::ops::Metrics;
 use crate::stores::bus::LocalBus;
 use crate::stores::clock::SystemClock;
+use crate::stores::redis::{self, RedisBus};
 use crate::stores::sqlite::{Embedded, OpenError, Options};
 use crate::tenants::Tenants;
 
@@ -39,6 +41,9 @@ pub enum AppError {
     /// The store's file cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Redis cannot be used as configured.
+    #[error(transparent)]
+    Cache(#[from] redis::OpenError),
     /// A store failed.
     #[error("{0}")]
     Store(#[from] Fault),
@@ -65,6 +70,8 @@ pub struct App {
     /// Keeps vectors in step with the log.
     pub relay: Relay,
     store: Arc<Embedded>,
+    /// What other instances are told by, if there is such a thing.
+    redis: Option<Arc<RedisBus>>,
 }
 
 impl App {
@@ -80,6 +87,11 @@ impl App {
             cursor_secret: config.cursor_key().unwrap_or_else(|_| rand::random::<[u8; 32]>().to_vec()),
         };
         let store = open_store(&config).await?;
+        let redis = open_redis(&config).await?;
+        let bus: Arc<dyn Bus> = match &redis {
+            Some(redis) => redis.clone(),
+            None => Arc::new(LocalBus::default()),
+        };
         let embedding = &config.embedding;
         let threads = embedding.threads.map_or_else(cores, usize::from);
         let embedder = LazyEmbedder::new(&embedding.model, embedding.dylib.clone(), threads);
@@ -88,13 +100,13 @@ impl App {
             metadata: Arc::new(store.metadata()),
             vectors: Arc::new(store.vectors()),
             embedder: Arc::new(embedder.clone()),
-            bus: Arc::new(LocalBus::default()),
+            bus,
             clock: Arc::new(SystemClock),
         };
         let engine = Engine::new(ports.clone(), settings);
         let tenants = Tenants::new(engine.clone(), ports.metadata.clone());
         let relay = Relay::new(&ports, Turn::beside(&config.store.path));
-        Ok(Self { config, ports, engine, tenants, embedder, relay, store })
+        Ok(Self { config, ports, engine, tenants, embedder, relay, store, redis })
     }
 
     /// Serves until `shutdown` is done, then lets requests finish for as long as `server.drain` says, and closes the stores.
@@ -110,7 +122,11 @@ impl App {
         let state = AppState::new(Parts {
             config: self.config.clone(),
             gateway: self.tenants.clone(),
-            readiness: Arc::new(Probes { ports: self.ports.clone(), embedder: self.embedder.clone() }),
+            readiness: Arc::new(Probes {
+                ports: self.ports.clone(),
+                embedder: self.embedder.clone(),
+                redis: self.redis.clone(),
+            }),
             clock: self.ports.clock.clone(),
             metrics: metrics.clone(),
         })?;
@@ -175,6 +191,17 @@ async fn open_store(config: &Config) -> Result<Arc<Embedded>, OpenError> {
     }
 }
 
+/// Connects to what other instances are told by, when it is configured.
+async fn open_redis(config: &Config) -> Result<Option<Arc<RedisBus>>, AppError> {
+    let CacheUrl::Redis(url) = &config.cache.url else { return Ok(None) };
+    let options = redis::Options {
+        url: String::from_utf8_lossy(url.expose()).into_owned(),
+        password: config.cache_password()?,
+        prefix: config.cache.prefix.clone(),
+    };
+    Ok(Some(Arc::new(RedisBus::open(options).await?)))
+}
+
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -183,6 +210,7 @@ fn cores() -> usize {
 struct Probes {
     ports: Ports,
     embedder: LazyEmbedder,
+    redis: Option<Arc<RedisBus>>,
 }
 
 #[async_trait]
@@ -203,11 +231,15 @@ impl Readiness for Probes {
             EmbedderStatus::NotLoaded => Condition::NotLoaded,
             EmbedderStatus::Unavailable(_) => Condition::Down,
         };
-        vec![
+        let mut probes = vec![
             essential("graph", graph.is_ok()),
             essential("metadata", metadata.is_ok()),
             essential("vectors", vectors.is_ok()),
             Probe { part: "embedding", condition: embedding, essential: false },
-        ]
+        ];
+        if let Some(redis) = &self.redis {
+            probes.push(Probe { part: "cache", condition: Condition::of(redis.is_up()), essential: false });
+        }
+        probes
     }
 }

@@ -17,9 +17,9 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-pub use form::{ByteSize, LogFormat, Mode, Secret, StoreUrl, duration};
+pub use form::{ByteSize, CacheUrl, LogFormat, Mode, Secret, StoreUrl, duration};
 pub use sections::{
-    Auth, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store, Vectors,
+    Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store, Vectors,
 };
 
 use form::Raw;
@@ -29,7 +29,9 @@ const PREFIX: &str = "QUIPU_";
 /// Names the file when no `--config` does.
 const FILE_VARIABLE: &str = "QUIPU_CONFIG";
 /// Variables that begin like ours and are no settings: they are for the project's scripts.
-const SCRIPTS: [&str; 4] = ["QUIPU_CACHE", "QUIPU_CHROMIUM", "QUIPU_DEMO_LIMIT", "QUIPU_URL"];
+const SCRIPTS: [&str; 5] = ["QUIPU_CACHE", "QUIPU_CHROMIUM", "QUIPU_DEMO_LIMIT", "QUIPU_REDIS_DIR", "QUIPU_URL"];
+/// So do those that tell tests where servers are.
+const TESTS: &str = "QUIPU_TEST_";
 const DEFAULT_FILE: &str = "quipu.toml";
 const DYLIB_VARIABLE: &str = "ORT_DYLIB_PATH";
 /// Bytes of a key for HS256 at least, as RFC 7518 section 3.2 asks.
@@ -152,7 +154,7 @@ impl Config {
         for (name, value) in variables {
             match name.to_str() {
                 Some(DYLIB_VARIABLE) if !value.is_empty() => dylib = Some(PathBuf::from(value)),
-                Some(name) if SCRIPTS.contains(&name) || name == FILE_VARIABLE => {}
+                Some(name) if SCRIPTS.contains(&name) || name.starts_with(TESTS) || name == FILE_VARIABLE => {}
                 Some(name) if name.starts_with(PREFIX) => {
                     match value.to_str() {
                         Some(text) => problems.extend(self.set_variable(name, text).err()),
@@ -214,6 +216,23 @@ impl Config {
             .map_err(|error| ConfigError::one(format!("`auth.secret`: {error}")))?;
         derived.update(b"quipu cursor");
         Ok(derived.finalize().into_bytes().to_vec())
+    }
+
+    /// The password of the cache, from where it is configured.
+    pub fn cache_password(&self) -> Result<Option<String>, ConfigError> {
+        let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).into_owned();
+        match (&self.cache.password, &self.cache.password_file) {
+            (Some(_), Some(_)) => Err(ConfigError::one("set `cache.password` or `cache.password_file`, not both")),
+            (Some(password), None) => Ok(Some(text(password))),
+            (None, Some(path)) => {
+                let read = fs::read_to_string(path);
+                let read = read.map(|text| Some(text.trim_end_matches(['\r', '\n']).to_owned()));
+                read.map_err(|error| {
+                    ConfigError::one(format!("`cache.password_file`: cannot read {}: {error}", path.display()))
+                })
+            }
+            (None, None) => Ok(None),
+        }
     }
 
     /// How the engine behaves under this configuration.

@@ -7,4 +7,5 @@ mod cli;
 mod contract;
 mod documents;
 mod http;
+mod servers;
 mod spec;

@@ -101,7 +101,7 @@ impl From<AppError> for Failure {
             AppError::Config(error) => error.into(),
             AppError::Open(error) => error.into(),
             AppError::Store(fault) => fault.into(),
-            AppError::Serve(_) | AppError::Metrics(_) => Self::store(error.to_string()),
+            AppError::Cache(_) | AppError::Serve(_) | AppError::Metrics(_) => Self::store(error.to_string()),
         }
     }
 }

@@ -275,7 +275,6 @@ impl fmt::Debug for Secret {
 
 impl Form for Secret {
     const EXPECTED: &'static str = "text";
-    const EXAMPLE: &'static str = "\"at least 32 random characters\"";
 
     fn take(raw: &Raw<'_>) -> Option<Self> {
         String::take(raw).map(Self)
@@ -329,6 +328,34 @@ words! {
     StoreUrl: "\"embedded\"" {
         /// In the file that `store.path` names.
         Embedded = "embedded",
+    }
+}
+
+/// Where instances tell each other of changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheUrl {
+    /// Nowhere: this process runs alone.
+    Embedded,
+    /// On a Redis server. The URL may hold a password.
+    Redis(Secret),
+}
+
+impl Form for CacheUrl {
+    const EXPECTED: &'static str = "\"embedded\", or a URL like \"redis://host:6379\"";
+
+    fn take(raw: &Raw<'_>) -> Option<Self> {
+        match raw.text()? {
+            "embedded" => Some(Self::Embedded),
+            url if url.starts_with("redis://") => Some(Self::Redis(Secret::new(url))),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        match self {
+            Self::Embedded => Some(quoted("embedded")),
+            Self::Redis(_) => None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use quipu_resolvers as engine;
 
-use super::form::{ByteSize, LogFormat, Mode, Secret, Setting, StoreUrl};
+use super::form::{ByteSize, CacheUrl, LogFormat, Mode, Secret, Setting, StoreUrl};
 
 /// Names a setting and says what it means.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +128,18 @@ sections! {
     vectors: Vectors {
         /// Where they are: "embedded" is the store's file.
         url: StoreUrl = StoreUrl::Embedded;
+    }
+
+    /// What instances share that is no data: word of changes. Without it each looks into the logs by itself.
+    cache: Cache {
+        /// Where it is: "embedded" is this process, or a URL like "redis://host:6379".
+        url: CacheUrl = CacheUrl::Embedded;
+        /// The password, if it is not part of the URL.
+        password: Option<Secret> = None;
+        /// A file with that password, instead of `password`.
+        password_file: Option<PathBuf> = None;
+        /// What names on the server begin with; the same in all instances of one deployment.
+        prefix: String = "quipu".into();
     }
 
     /// The model that turns text into vectors.

@@ -170,8 +170,11 @@ fn the_cursor_key_is_derived_or_given() {
 fn variables_of_the_scripts_are_no_settings() {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
     let mut names = Vec::new();
-    for script in std::fs::read_dir(scripts).unwrap() {
-        let text = std::fs::read_to_string(script.unwrap().path()).unwrap();
+    let folders = [scripts.clone(), scripts.join("servers")];
+    let entries =
+        folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+    for script in entries.filter(|path| path.is_file()) {
+        let text = std::fs::read_to_string(script).unwrap();
         let words = text.split(|next: char| next != '_' && !next.is_ascii_uppercase());
         names.extend(words.filter(|word| word.starts_with(PREFIX)).map(ToOwned::to_owned));
     }

@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod clock;
+pub mod redis;
 pub mod sql;
 pub mod sqlite;
 

@@ -60,3 +60,30 @@ fn a_taken_port_is_refused_with_its_number_and_a_way_out() {
     }
     assert!(!quipu.path("d/quipu.db").exists(), "nothing is loaded for a port that is taken");
 }
+
+/// Two instances beside each other, with a Redis between them: what one writes wakes the other's subscribers and shows in its answers.
+#[tokio::test]
+async fn two_instances_with_redis_between_them_serve_alike() {
+    let Some(url) = crate::servers::address("QUIPU_TEST_REDIS", "two_instances_with_redis_between_them") else {
+        return;
+    };
+    let quipu = Quipu::with_farm();
+    let settings = "[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n";
+    quipu.file("two.toml", format!("{settings}[cache]\nurl = \"{url}\"\nprefix = \"two-{}\"\n", std::process::id()));
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--config", "two.toml"];
+    let (one, other) = (quipu.start(&serve), quipu.start(&serve));
+    let token = quipu.token("farm", &["--role", "admin"]);
+    let ready = reqwest::get(format!("http://{}/readyz", one.address)).await.expect("it answers");
+    let ready: serde_json::Value = ready.json().await.expect("JSON");
+    assert_eq!(ready["parts"]["cache"], "up", "{ready}");
+    let create = r#"mutation { createFarms(input: [{ id: "a", name: "A", region: "EU" }]) { info { nodesCreated } } }"#;
+    let made = one.ask(&token, create).await;
+    assert!(made.get("errors").is_none(), "{made}");
+    let query = "{ farms { name } }";
+    other.soon(&token, query, |answer| answer["data"] == json!({"farms": [{"name": "A"}]})).await;
+    for running in [one, other] {
+        let ended = running.stop();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(!format!("{ended:?}").contains(url.split('@').next().expect("credentials")), "the password is nowhere");
+    }
+}
