@@ -220,19 +220,8 @@ impl Config {
 
     /// The password of the cache, from where it is configured.
     pub fn cache_password(&self) -> Result<Option<String>, ConfigError> {
-        let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).into_owned();
-        match (&self.cache.password, &self.cache.password_file) {
-            (Some(_), Some(_)) => Err(ConfigError::one("set `cache.password` or `cache.password_file`, not both")),
-            (Some(password), None) => Ok(Some(text(password))),
-            (None, Some(path)) => {
-                let read = fs::read_to_string(path);
-                let read = read.map(|text| Some(text.trim_end_matches(['\r', '\n']).to_owned()));
-                read.map_err(|error| {
-                    ConfigError::one(format!("`cache.password_file`: cannot read {}: {error}", path.display()))
-                })
-            }
-            (None, None) => Ok(None),
-        }
+        let given = given("cache.password", self.cache.password.as_ref(), self.cache.password_file.as_deref())?;
+        Ok(given.map(|password| String::from_utf8_lossy(password.expose()).into_owned()))
     }
 
     /// How the engine behaves under this configuration.
@@ -245,21 +234,23 @@ impl Config {
     }
 }
 
-/// A secret that is given in place or in a file, checked for what a key needs.
-fn secret(section: &str, inline: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
-    let key = match (inline, file) {
-        (None, None) => return Ok(None),
-        (Some(_), Some(_)) => {
-            return Err(ConfigError::one(format!("set `{section}.secret` or `{section}.secret_file`, not both")));
-        }
-        (Some(secret), None) => secret.clone(),
+/// A secret that is given in place or in the file that `NAME_file` names.
+fn given(name: &str, inline: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
+    match (inline, file) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(ConfigError::one(format!("set `{name}` or `{name}_file`, not both"))),
+        (Some(secret), None) => Ok(Some(secret.clone())),
         (None, Some(path)) => {
-            let text = fs::read_to_string(path).map_err(|error| {
-                ConfigError::one(format!("`{section}.secret_file`: cannot read {}: {error}", path.display()))
-            })?;
-            Secret::new(text.trim_end_matches(['\r', '\n']))
+            let text = fs::read_to_string(path)
+                .map_err(|error| ConfigError::one(format!("`{name}_file`: cannot read {}: {error}", path.display())))?;
+            Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
         }
-    };
+    }
+}
+
+/// A key to sign with, checked for what that needs.
+fn secret(section: &str, inline: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
+    let Some(key) = given(&format!("{section}.secret"), inline, file)? else { return Ok(None) };
     if key.expose().starts_with(b"-----BEGIN") {
         // whoever knows a public key could sign tokens with it
         return Err(ConfigError::one(format!(

@@ -135,6 +135,7 @@ impl<'a> Collector<'a, '_> {
             Some(TypeDef::Object(object) | TypeDef::Interface(object)) => Some(object),
             _ => None,
         };
+        let introspection = |name: &str| built_in::root_field(name).filter(|_| name != "__typename");
         let def = |name: &str| object?.fields.get(name).or_else(|| introspection(name));
         merged
             .into_iter()
@@ -244,13 +245,5 @@ impl<'a> Collector<'a, '_> {
             }
             _ => Vec::new(),
         }
-    }
-}
-
-/// `__schema` and `__type`.
-fn introspection(name: &str) -> Option<&'static FieldDef> {
-    match built_in::types().get("Query") {
-        Some(TypeDef::Object(query)) if name != "__typename" => query.fields.get(name),
-        _ => None,
     }
 }

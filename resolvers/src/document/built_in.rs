@@ -29,6 +29,14 @@ pub(crate) fn types() -> &'static IndexMap<String, TypeDef> {
     &BUILT_IN.api.types
 }
 
+/// A field that the root of every API has: `__typename`, `__schema` or `__type`.
+pub(crate) fn root_field(name: &str) -> Option<&'static FieldDef> {
+    match types().get("Query") {
+        Some(TypeDef::Object(query)) => query.fields.get(name),
+        _ => None,
+    }
+}
+
 /// The directives.
 pub(crate) fn directives() -> &'static IndexMap<String, DirectiveDef> {
     &BUILT_IN.directives

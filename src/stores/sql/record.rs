@@ -217,21 +217,26 @@ impl Writer<'_> {
 
     /// Writes a field as a typed value of a row. Numbers keep the digits they were stored with.
     pub(super) fn picked(&mut self, field: &Field, record: &Record, of: &str) {
-        let sorted = |(alias, key, _): &&(u32, Field, usize)| *alias == record.alias && key == field;
+        if let Some(index) = self.sorted_column(field, record) {
+            return sql!(self, "{}.s{index}", record.name());
+        }
         match field {
-            Field::Property(stored) | Field::EdgeProperty(stored) if record.carried && !is_json(stored) => {
-                match self.sorted.iter().find(sorted).map(|(_, _, index)| *index) {
-                    Some(index) => sql!(self, "{}.s{index}", record.name()),
-                    None if matches!(field, Field::Property(_)) => self.typed(record.column("props"), stored),
-                    None => self.typed(record.edge_column("props"), stored),
-                }
-            }
             Field::Type if record.place != Place::Relationships => sql!(self, "'{}'", of.replace('\'', "''")),
             Field::Property(stored) => self.typed(record.column("props"), stored),
             Field::EdgeProperty(stored) => self.typed(record.edge_column("props"), stored),
             Field::AllProperties => sql!(self, "json(coalesce({}.props, '{{}}'))", record.name()),
             Field::Id | Field::Type | Field::EdgeKey => self.compared(field, record),
         }
+    }
+
+    /// The column of a carried record that holds what a property is picked as: a key that the records were put in order by.
+    fn sorted_column(&self, field: &Field, record: &Record) -> Option<usize> {
+        let (Field::Property(stored) | Field::EdgeProperty(stored)) = field else { return None };
+        if !record.carried || is_json(stored) {
+            return None;
+        }
+        let found = self.sorted.iter().find(|(alias, key, _)| *alias == record.alias && key == field);
+        found.map(|(_, _, index)| *index)
     }
 
     fn typed(&mut self, props: Column<'_>, stored: &Stored) {

@@ -37,8 +37,7 @@ impl<'a> Known<'a> {
     pub(super) fn field(&self, of: &'a TypeDef, name: &str) -> Option<&'a FieldDef> {
         if name.starts_with("__") {
             let root = matches!(of, TypeDef::Object(object) if object.name == "Query");
-            let Some(TypeDef::Object(built_in)) = built_in::types().get("Query") else { return None };
-            return built_in.fields.get(name).filter(|_| root || name == "__typename");
+            return built_in::root_field(name).filter(|_| root || name == "__typename");
         }
         match of {
             TypeDef::Object(of) | TypeDef::Interface(of) => of.fields.get(name),
