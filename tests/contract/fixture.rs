@@ -212,9 +212,14 @@ pub async fn accept_under(stores: &Stores, who: &str, ops: Vec<Op>, key: Option<
 /// Applies what the log holds and the graph does not.
 pub async fn follow(stores: &Stores, who: &str) {
     let tenant = tenant(who);
-    let position = stores.graph.position(&tenant).await.unwrap();
-    let entries = stores.metadata.log(&tenant, position, 1_000).await.unwrap();
-    stores.graph.apply(&tenant, &entries).await.unwrap();
+    loop {
+        let position = stores.graph.position(&tenant).await.unwrap();
+        let entries = stores.metadata.log(&tenant, position, 1_000).await.unwrap();
+        if entries.is_empty() {
+            return;
+        }
+        stores.graph.apply(&tenant, &entries).await.unwrap();
+    }
 }
 
 /// Accepts and applies.

@@ -108,10 +108,10 @@ async fn hostile_35_streams_are_capped_per_tenant() {
 #[tokio::test]
 async fn hostile_36_a_token_that_expires_ends_its_stream() {
     let server = start_config(|config| config.auth.leeway = Duration::ZERO).await;
-    let token = server.token_for("library", Duration::from_secs(2));
+    let token = server.token_for("library", Duration::from_secs(5));
     let request = events(server.client.post(server.url("/graphql"))).bearer_auth(&token);
     let response = request.json(&json!({"query": "subscription {forever}"})).send().await.unwrap();
-    let text = tokio::time::timeout(Duration::from_secs(4), response.text()).await.unwrap().unwrap();
+    let text = tokio::time::timeout(Duration::from_secs(30), response.text()).await.unwrap().unwrap();
     let all = read(&text);
     assert_eq!((all.len(), code(&all[1].1), all[2].0.as_str()), (3, "UNAUTHENTICATED", "complete"));
     server.idle().await;
@@ -158,7 +158,7 @@ async fn a_silent_stream_shows_that_it_lives() {
     let mut stream = subscribe(&server, "subscription {forever}").await.bytes_stream();
     let mut text = String::new();
     while text.matches(":\n\n").count() < 4 {
-        let chunk = tokio::time::timeout(Duration::from_secs(2), stream.next()).await.unwrap().unwrap().unwrap();
+        let chunk = tokio::time::timeout(Duration::from_secs(30), stream.next()).await.unwrap().unwrap().unwrap();
         text.push_str(std::str::from_utf8(&chunk).unwrap());
     }
     assert!(text.starts_with(":\n\nevent: next\n"), "{text}");

@@ -148,7 +148,7 @@ impl Server {
 
 /// Waits for something that happens soon.
 pub async fn eventually(problem: &str, mut happened: impl FnMut() -> bool) {
-    for _ in 0..200 {
+    for _ in 0..3_000 {
         if happened() {
             return;
         }

@@ -56,7 +56,7 @@ impl Client {
     }
 
     pub async fn next(&mut self) -> Option<Message> {
-        let next = tokio::time::timeout(Duration::from_secs(5), self.0.next());
+        let next = tokio::time::timeout(Duration::from_secs(30), self.0.next());
         next.await.expect("something is received in time").and_then(Result::ok)
     }
 

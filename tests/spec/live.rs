@@ -8,9 +8,16 @@ use serde_json::{Value as Json, json};
 
 use super::world::{TENANTS, World, admin, principal};
 
-async fn next(stream: &mut futures_util::stream::BoxStream<'static, Answer>) -> Option<Json> {
-    let answer = tokio::time::timeout(Duration::from_millis(2_000), stream.next()).await.ok()??;
+type Events = futures_util::stream::BoxStream<'static, Answer>;
+
+async fn next(stream: &mut Events) -> Option<Json> {
+    let answer = tokio::time::timeout(Duration::from_secs(20), stream.next()).await.expect("an event or the end")?;
     Some(serde_json::from_slice(&answer.body).unwrap())
+}
+
+/// Whether nothing comes for as long as a stream needs to begin, and an event to arrive.
+async fn quiet(stream: &mut Events) -> bool {
+    tokio::time::timeout(Duration::from_secs(1), stream.next()).await.is_err()
 }
 
 #[tokio::test]
@@ -29,7 +36,7 @@ async fn changes_come_in_order_and_only_to_those_who_may_see_the_record() {
         );
         // A stream begins when it is first asked.
         for stream in [&mut all, &mut some, &mut typed] {
-            assert!(tokio::time::timeout(Duration::from_millis(100), stream.next()).await.is_err());
+            assert!(quiet(stream).await);
         }
         for change in [
             r#"mutation { updateDevices(where: {id: {eq: "d4"}}, update: {battery: {set: 60}}) { info { nodesCreated } } }"#,
@@ -57,14 +64,14 @@ async fn changes_come_in_order_and_only_to_those_who_may_see_the_record() {
                 ["DELETED", "Device", "d2", null],
             ])
         );
-        let eu_sees = [next(&mut some).await, next(&mut some).await, next(&mut some).await];
+        let eu_sees = [next(&mut some).await, next(&mut some).await];
         assert_eq!(
             eu_sees[0].as_ref().map(|e| told(e)[2].clone()),
             Some(json!("d1")),
             "not the device of the other region"
         );
         assert_eq!(eu_sees[1].as_ref().map(|e| told(e)[2].clone()), Some(json!("c7")));
-        assert_eq!(eu_sees[2], None, "nor the deletion of a record that a rule might have hidden");
+        assert!(quiet(&mut some).await, "nor the deletion of a record that a rule might have hidden");
         assert_eq!(
             next(&mut typed).await.unwrap()["data"]["deviceUpdated"],
             json!({"operation": "UPDATED", "id": "d1", "node": {"battery": 30}})
@@ -82,7 +89,7 @@ async fn deletions_are_told_by_id_to_those_who_see_the_whole_type() {
         let mut all = world.watch(&admin(tenant), query);
         let mut some = world.watch(&principal(tenant, json!({"regions": ["EU", "US"]})), query);
         for stream in [&mut all, &mut some] {
-            assert!(tokio::time::timeout(Duration::from_millis(100), stream.next()).await.is_err());
+            assert!(quiet(stream).await);
         }
         for id in ["d1", "d2", "d3", "d4"] {
             let change = format!("mutation {{ deleteDevices(where: {{id: {{eq: \"{id}\"}}}}) {{ nodesDeleted }} }}");
@@ -92,8 +99,8 @@ async fn deletions_are_told_by_id_to_those_who_see_the_whole_type() {
             let told = next(&mut all).await.expect("an event")["data"]["deviceDeleted"].clone();
             assert_eq!(told, json!({"operation": "DELETED", "id": id, "node": null}));
         }
-        assert_eq!(next(&mut all).await, None);
-        assert_eq!(next(&mut some).await, None, "also where every record is visible by chance");
+        assert!(quiet(&mut all).await);
+        assert!(quiet(&mut some).await, "also where every record is visible by chance");
     }
 }
 
@@ -114,7 +121,7 @@ async fn a_stream_resumes_after_a_position() {
         assert_eq!(ids, ["c1", "c2", "c3"]);
         let query = format!("subscription {{ changes(types: [Contract], since: \"{last}\") {{ id }} }}");
         let mut after = world.watch(&admin(tenant), &query);
-        assert_eq!(next(&mut after).await, None);
+        assert!(quiet(&mut after).await);
     }
 }
 

@@ -103,7 +103,7 @@ async fn huge_and_empty_texts_are_embedded() {
     assert!(apart(&vectors[0], &short[0]) <= 1e-6, "what comes after the longest input makes no difference");
     assert!(apart(&short[1], &short[2]) <= 1e-6);
     assert_eq!(embedder.embed(Vec::new()).await.unwrap(), Vec::<Vec<f32>>::new());
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -120,14 +120,14 @@ async fn a_short_call_waits_for_no_long_one_and_cancelled_ones_for_nobody() {
         call.abort();
     }
     let query = || embedder.embed(vec!["which doors are open".to_owned()]);
-    let short = tokio::time::timeout(Duration::from_secs(10), query()).await;
+    let short = tokio::time::timeout(Duration::from_secs(60), query()).await;
     assert_eq!(short.expect("one text of the long call at most comes first").unwrap().len(), 1);
     assert!(!calls[0].is_finished());
     calls[0].abort();
     for call in calls {
         assert!(call.await.unwrap_err().is_cancelled());
     }
-    let after = tokio::time::timeout(Duration::from_secs(10), query()).await;
+    let after = tokio::time::timeout(Duration::from_secs(60), query()).await;
     assert_eq!(after.expect("nothing is left of the cancelled calls").unwrap().len(), 1);
 }
 
@@ -139,7 +139,7 @@ async fn closing_ends_what_waits() {
     queue.push(vec!["a text".to_owned(); 1_000], reply);
     let started = Instant::now();
     drop(embedder);
-    assert!(started.elapsed() < Duration::from_secs(2), "the threads end after their text: {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(20), "the threads end after their text: {:?}", started.elapsed());
     assert!(answer.await.is_err(), "the answer is given up");
     assert_eq!(queue.threads_left(), 0);
 }
@@ -166,7 +166,7 @@ async fn a_missing_or_wrong_library_is_unavailable_at_once() {
         let error = OnnxEmbedder::open(&model_dir(), Some(path), 1).unwrap_err();
         let reason = unavailable(&error);
         assert!(reason.contains(path.file_name().unwrap().to_str().unwrap()), "{reason} names {}", path.display());
-        assert!(started.elapsed() < Duration::from_secs(5), "{:?} for {}", started.elapsed(), path.display());
+        assert!(started.elapsed() < Duration::from_secs(30), "{:?} for {}", started.elapsed(), path.display());
     }
     // None of that spoils the runtime for the right one.
     assert_eq!(open(1).embed(vec!["still works".to_owned()]).await.unwrap().len(), 1);
@@ -232,7 +232,7 @@ async fn a_glance_loads_nothing_and_tells_of_what_was_tried() {
 async fn a_refusal_is_remembered_and_then_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let library = folder.path().join("libonnxruntime.so");
-    let lazy = LazyEmbedder::retrying(model_dir(), Some(library.clone()), 1, Duration::from_secs(2));
+    let lazy = LazyEmbedder::retrying(model_dir(), Some(library.clone()), 1, Duration::from_secs(5));
     let EmbedderStatus::Unavailable(reason) = lazy.status().await else { panic!("there is no library") };
     assert!(reason.contains("libonnxruntime.so"), "{reason}");
     std::os::unix::fs::symlink(dylib(), &library).unwrap();
@@ -240,7 +240,7 @@ async fn a_refusal_is_remembered_and_then_forgotten() {
     assert!(lazy.tokenizer().await.is_ok(), "chunking needs no library");
     let started = Instant::now();
     while lazy.status().await != EmbedderStatus::NotLoaded {
-        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", lazy.status().await);
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", lazy.status().await);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(lazy.embed(vec!["x".to_owned()]).await.unwrap().len(), 1);
