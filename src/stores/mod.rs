@@ -1,10 +1,12 @@
-//! Adapters of the engine's ports, one file per technology. Query text is written only in `sql`, which is pure.
+//! Adapters of the engine's ports, one file per technology. Query text is written only in `sql` and `cypher`, which are pure.
 
 pub mod bus;
 pub mod clock;
+pub mod cypher;
 pub mod redis;
 pub mod sql;
 pub mod sqlite;
 
 mod digests;
+mod fold;
 mod verdict;

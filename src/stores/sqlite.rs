@@ -25,7 +25,6 @@ mod codes;
 mod connections;
 mod covered;
 mod fitting;
-mod fold;
 mod graph;
 mod known;
 mod metadata;

@@ -14,8 +14,8 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, query};
 
 use super::connections::{Failure, within};
-use super::fold::{Folded, fold};
 use super::{Embedded, known, records, registry, unknown_tenant};
+use crate::stores::fold::{Folded, fold};
 use crate::stores::sql::names::{NameOf, Names};
 use crate::stores::verdict::{Verdict, decide};
 

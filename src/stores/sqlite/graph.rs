@@ -13,10 +13,10 @@ use sqlx::{Connection, query};
 
 use super::accept::json;
 use super::connections::{Failure, within};
-use super::fold::{Ends, Folded, Set, fold};
 use super::records::{by_position, merge};
 use super::registry::{between, each};
 use super::{BACKGROUND, Embedded, EmbeddedGraph, known, metadata, records, tenants, text};
+use crate::stores::fold::{Ends, Folded, Set, fold};
 use crate::stores::sql::names::{NameOf, Names};
 
 /// The name under which the graph's position is kept.

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Row, query};
 
 use super::accept::{json, parsed};
 use super::connections::Failure;
-use super::fold::Set;
+use crate::stores::fold::Set;
 
 /// A record to be written: key of its type, its id, and the properties to set.
 pub(super) type Put<'a> = ((i64, &'a str), Set<'a>);

@@ -1,0 +1,52 @@
+//! Constraints and indexes. All are made only where they are not there yet, and while the database is in use.
+
+use std::collections::BTreeSet;
+
+use quipu_schema::ontology::{Ontology, Scalar};
+
+use super::search::INDEX;
+use super::{Labels, quoted};
+
+/// What the gateway needs for itself.
+pub fn own() -> Vec<String> {
+    vec![
+        "CREATE CONSTRAINT IF NOT EXISTS FOR (q:_Quipu) REQUIRE q._tenant IS UNIQUE".to_owned(),
+        format!(
+            "CREATE FULLTEXT INDEX {INDEX} IF NOT EXISTS FOR (n:_Text) ON EACH [n._text, n._scope] \
+             OPTIONS {{indexConfig: {{`fulltext.analyzer`: 'standard-no-stop-words'}}}}"
+        ),
+    ]
+}
+
+/// The key of a label: an id once in a tenant.
+pub fn key(label: &str) -> String {
+    format!("CREATE CONSTRAINT IF NOT EXISTS FOR (n:{}) REQUIRE (n._tenant, n.id) IS UNIQUE", quoted(label))
+}
+
+/// The index of a relationship's type, to find all of a tenant.
+pub fn of_tenant(relationship_type: &str) -> String {
+    format!("CREATE INDEX IF NOT EXISTS FOR ()-[r:{}]-() ON (r._tenant)", quoted(relationship_type))
+}
+
+/// What an ontology asks for: keys of its labels, and indexes of properties that ask for one or that joins look for.
+pub fn of_ontology(ontology: &Ontology, labels: &Labels) -> Vec<String> {
+    let joins = ontology.types.values().flat_map(|entity| entity.joins.values());
+    let joined: BTreeSet<(&str, &str)> = joins
+        .flat_map(|join| ontology.members(&join.target).into_iter().map(|t| (t.name.as_str(), join.remote.as_str())))
+        .collect();
+    let mut wanted = BTreeSet::new();
+    for entity in ontology.types.values().filter(|entity| entity.is_node()) {
+        let label = labels.first(&entity.name);
+        wanted.insert(key(label));
+        for property in entity.properties.values() {
+            let asked = property.indexed || property.unique || joined.contains(&(&entity.name, &property.stored));
+            if !asked || property.stored == "id" || property.list || property.scalar == Scalar::Json {
+                continue;
+            }
+            let (label, name) = (quoted(label), quoted(&property.stored));
+            wanted.insert(format!("CREATE INDEX IF NOT EXISTS FOR (n:{label}) ON (n._tenant, n.{name})"));
+        }
+    }
+    wanted.extend(labels.relationships().map(of_tenant));
+    wanted.into_iter().collect()
+}
