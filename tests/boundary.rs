@@ -72,7 +72,7 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         rule: "databases are reached in src/stores only",
-        words: &["sqlx", "libsqlite3_sys", "sqlite_vec"],
+        words: &["sqlx", "libsqlite3_sys", "sqlite_vec", "neo4rs"],
         within: EVERYWHERE,
         except: &["src/stores/"],
     },

@@ -140,6 +140,13 @@ pub trait Graph: Reader {
 
     /// The last applied position of a tenant's log; 0 when none was.
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault>;
+
+    /// Makes what an ontology needs of the graph: labels, constraints, indexes, and the texts of the records that are there. Called
+    /// after it was published, and when it is served for the first time in a process; doing it again does nothing. A store that
+    /// does it in the transaction that publishes has nothing to do.
+    async fn prepare(&self, _tenant: &TenantId, _ontology: &Ontology) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// What applying did, for the counters of a mutation's answer.

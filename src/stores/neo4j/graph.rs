@@ -1,0 +1,46 @@
+//! The port `Graph`.
+
+use async_trait::async_trait;
+use quipu_resolvers::change::Entry;
+use quipu_resolvers::fault::Fault;
+use quipu_resolvers::guard::{Allowed, TenantId};
+use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching};
+use quipu_schema::ontology::Ontology;
+
+use super::{Neo4j, column};
+use crate::stores::cypher::search;
+use crate::stores::sql::search::words;
+
+#[async_trait]
+impl Graph for Neo4j {
+    async fn matching(&self, matching: &Allowed<Matching>, call: Call<'_>) -> Result<Vec<Hit>, Fault> {
+        let (tenant, asked) = (matching.tenant(), matching.get());
+        let words = words(&asked.text);
+        if words.is_empty() || asked.within.iter().all(|within| within.row) {
+            return Ok(Vec::new());
+        }
+        let name = self.name(tenant);
+        let statement = self.written(tenant, |scope| search::matching(asked, &words, &name, scope));
+        self.query(statement, call, |rows| {
+            let hit = |row: &neo4rs::Row| {
+                let place = usize::try_from(column::<i64>(row, "i")?).ok().and_then(|place| asked.within.get(place));
+                let of = place.ok_or("a hit of no type")?.of.clone();
+                Ok(Hit { of, id: column(row, "id")?, score: column(row, "score")? })
+            };
+            rows.iter().map(hit).collect()
+        })
+        .await
+    }
+
+    async fn apply(&self, tenant: &TenantId, entries: &[Entry]) -> Result<Applied, Fault> {
+        self.follow(tenant, entries).await
+    }
+
+    async fn position(&self, tenant: &TenantId) -> Result<u64, Fault> {
+        self.reached(tenant).await
+    }
+
+    async fn prepare(&self, tenant: &TenantId, ontology: &Ontology) -> Result<(), Fault> {
+        self.fit(tenant, ontology).await
+    }
+}

@@ -1,0 +1,188 @@
+//! Running statements: in a bounded number of connections, by a deadline, and again when an error passes.
+//!
+//! A request that is dropped in the middle of an exchange leaves its connection in the middle as well. The driver knows that (`neo4rs` 0.9)
+//! and gives up such a connection before anybody else gets it; and the server ends a statement by itself when its deadline passes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use neo4rs::{Graph, Query, Row, Txn};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout_at};
+
+use super::failure::Failure;
+use super::{Statement, bolt};
+
+/// Tries of one statement, the first among them.
+const TRIES: u32 = 3;
+
+/// What a retry costs of the budget, and the most that is in it. Each success pays one back: when most statements fail, few are tried
+/// again.
+const COST: u32 = 10;
+const BUDGET: u32 = 200;
+
+/// The wait before the second try; twice as long before the next.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Connections to a server.
+pub(super) struct Sessions {
+    graph: Graph,
+    permits: Arc<Semaphore>,
+    wait: Duration,
+    budget: AtomicU32,
+}
+
+impl Sessions {
+    pub(super) fn new(graph: Graph, most: usize, wait: Duration) -> Self {
+        Self { graph, permits: Arc::new(Semaphore::new(most.max(1))), wait, budget: AtomicU32::new(BUDGET) }
+    }
+
+    /// The rows of a statement that reads.
+    pub(super) async fn read(&self, statement: &Statement, deadline: Instant) -> Result<Vec<Row>, Failure> {
+        let mut tries = self.tries(deadline).await?;
+        loop {
+            match within(deadline, self.read_once(statement, deadline)).await {
+                Ok(rows) => {
+                    tries.won();
+                    return Ok(rows);
+                }
+                Err(failure) => tries.lost(failure).await?,
+            }
+        }
+    }
+
+    async fn read_once(&self, statement: &Statement, deadline: Instant) -> Result<Vec<Row>, Failure> {
+        let mut stream = self.graph.execute_read(query(statement, Some(deadline))).await?;
+        let mut rows = Vec::with_capacity(1);
+        while let Some(row) = stream.next().await? {
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// Runs a statement outside of transactions, like one that makes an index.
+    pub(super) async fn run(&self, text: &str, deadline: Instant) -> Result<(), Failure> {
+        let mut tries = self.tries(deadline).await?;
+        loop {
+            let once = async { Ok(self.graph.run(Query::new(text.to_owned())).await?) };
+            match within(deadline, once).await {
+                Ok(()) => {
+                    tries.won();
+                    return Ok(());
+                }
+                Err(failure) => tries.lost(failure).await?,
+            }
+        }
+    }
+
+    /// Does work in a transaction, which is committed when the work succeeds. The work may be done several times.
+    pub(super) async fn transact<W: Work>(&self, work: &W, deadline: Instant) -> Result<W::Done, Failure> {
+        let mut tries = self.tries(deadline).await?;
+        loop {
+            match within(deadline, self.transact_once(work)).await {
+                Ok(done) => {
+                    tries.won();
+                    return Ok(done);
+                }
+                Err(failure) => tries.lost(failure).await?,
+            }
+        }
+    }
+
+    async fn transact_once<W: Work>(&self, work: &W) -> Result<W::Done, Failure> {
+        let mut transaction = self.graph.start_txn().await?;
+        match work.work(&mut transaction).await {
+            Ok(done) => {
+                transaction.commit().await?;
+                Ok(done)
+            }
+            Err(failure) => {
+                // What fails here fails again when the connection is taken for the next.
+                let _ = transaction.rollback().await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Tries of one piece of work, which hold a connection's place.
+    async fn tries(&self, deadline: Instant) -> Result<Tries<'_>, Failure> {
+        let permit = self.permit(deadline).await?;
+        Ok(Tries { sessions: self, deadline, left: TRIES, pause: PAUSE, _permit: permit })
+    }
+
+    /// A connection's place, at the latest when the wait or the deadline is over.
+    async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failure> {
+        let now = Instant::now();
+        if now >= deadline {
+            return Err(Failure::Late);
+        }
+        let until = deadline.min(now + self.wait);
+        match timeout_at(until.into(), Arc::clone(&self.permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ if until == deadline => Err(Failure::Late),
+            _ => Err(Failure::Busy),
+        }
+    }
+
+    fn spend(&self) -> bool {
+        let less = |left: u32| left.checked_sub(COST);
+        self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+
+    fn earn(&self) {
+        let more = |left: u32| (left < BUDGET).then_some(left + 1);
+        let _ = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
+}
+
+/// Work in a transaction.
+pub(super) trait Work: Sync {
+    /// What comes of it.
+    type Done: Send;
+
+    /// Does it.
+    fn work(&self, transaction: &mut Txn) -> impl Future<Output = Result<Self::Done, Failure>> + Send;
+}
+
+/// How often something may be tried.
+struct Tries<'a> {
+    sessions: &'a Sessions,
+    deadline: Instant,
+    left: u32,
+    pause: Duration,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Tries<'_> {
+    /// It succeeded.
+    fn won(&self) {
+        self.sessions.earn();
+    }
+
+    /// It failed: waits until it may be tried again, or gives the failure back.
+    async fn lost(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.left = self.left.saturating_sub(1);
+        let late = Instant::now() + self.pause >= self.deadline;
+        if self.left == 0 || late || !failure.passes() || !self.sessions.spend() {
+            return Err(failure);
+        }
+        sleep(self.pause).await;
+        self.pause *= 2;
+        Ok(())
+    }
+}
+
+/// Waits for work, until the deadline.
+async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout_at(deadline.into(), work).await.unwrap_or(Err(Failure::Late))
+}
+
+/// A statement for the driver. With a deadline, the server ends it by itself when that has passed.
+pub(super) fn query(statement: &Statement, deadline: Option<Instant>) -> Query {
+    let parameters = statement.parameters.iter().map(|(name, value)| (name.as_str(), bolt(value)));
+    let query = Query::new(statement.text.clone()).params(parameters);
+    let Some(deadline) = deadline else { return query };
+    let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+    query.extra("tx_timeout", i64::try_from(left).unwrap_or(i64::MAX))
+}
