@@ -24,6 +24,11 @@ pub async fn open() -> Stores {
     stores(&store, directory)
 }
 
+/// The same for a case of the suite.
+pub async fn opened(_case: &str) -> Option<Stores> {
+    Some(open().await)
+}
+
 fn stores(store: &Arc<Embedded>, kept: impl std::any::Any + Send + Sync) -> Stores {
     Stores {
         graph: Arc::new(store.graph()),

@@ -230,7 +230,14 @@ pub async fn write(stores: &Stores, who: &str, ops: Vec<Op>) -> Accepted {
 }
 
 pub async fn publish(stores: &Stores, who: &str) {
-    stores.metadata.publish(&tenant(who), "type Facility @node { id: ID! }", &ontology(), AT).await.unwrap();
+    publish_as(stores, who, "type Facility @node { id: ID! }", &ontology()).await.unwrap();
+}
+
+/// Publishes an ontology, and makes the graph fit it.
+pub async fn publish_as(stores: &Stores, who: &str, sdl: &str, ontology: &Ontology) -> Result<u64, Fault> {
+    let version = stores.metadata.publish(&tenant(who), sdl, ontology, AT).await?;
+    stores.graph.prepare(&tenant(who), ontology).await?;
+    Ok(version)
 }
 
 /// The same ids for both tenants, other contents: names carry the tenant's.

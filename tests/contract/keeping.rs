@@ -58,10 +58,7 @@ pub async fn publishing_over_data(stores: Stores) {
         Op::Put { record, row, mode, set, unique: Vec::new(), embed: Vec::new() }
     };
     for who in TENANTS {
-        let publish = |sdl, ontology| {
-            let metadata = std::sync::Arc::clone(&stores.metadata);
-            async move { metadata.publish(&tenant(who), sdl, ontology, AT).await }
-        };
+        let publish = |sdl, ontology| publish_as(&stores, who, sdl, ontology);
         publish("plain", &plain).await.unwrap();
         write(&stores, who, vec![coded("f1", "A", "frozen fish"), coded("f2", "A", "vaccines")]).await;
         let (code, message) = refused(publish("full", &full).await);
@@ -117,7 +114,7 @@ async fn farm_becomes(stores: &Stores, who: &str, changes: &[(&str, &str)]) -> R
         sdl = sdl.replace(from, to);
     }
     let ontology = quipu_schema::compile(&sdl).unwrap_or_else(|problems| panic!("{problems}"));
-    stores.metadata.publish(&tenant(who), &sdl, &ontology, AT).await.map(|_| ontology)
+    publish_as(stores, who, &sdl, &ontology).await.map(|_| ontology)
 }
 
 /// A farm with a cow, a farm without anything, and a bill.
