@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
+mod bolt;
 mod changes;
 mod conditions;
+mod cypher_plans;
 mod embedded;
 mod fixture;
 mod keeping;

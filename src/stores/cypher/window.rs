@@ -28,60 +28,55 @@ impl Writer<'_> {
             if steps.is_empty() {
                 continue;
             }
-            self.lead(&steps[0], record, conditions);
-            conditions.next(self);
-            self.beyond(&steps, record);
+            let led = self.lead(&steps, record, conditions);
+            if !led || steps.len() > 1 {
+                conditions.next(self);
+                self.beyond(&steps, record);
+            }
         }
     }
 
-    /// What the whole condition says of the first key alone: an index begins there.
-    fn lead(&mut self, step: &Step<'_>, record: &Record<'_>, conditions: &mut Conditions) {
+    /// What the whole condition says of the first key alone: an index begins there. False when that is nothing.
+    fn lead(&mut self, steps: &[Step<'_>], record: &Record<'_>, conditions: &mut Conditions) -> bool {
+        let Some(step) = steps.first() else { return false };
         if step.value.is_null() || (step.rising && nullable(&step.sort.field)) {
-            return;
+            return false;
         }
         conditions.next(self);
         self.compared(&step.sort.field, record);
-        self.put(if step.rising { " >= " } else { " <= " });
+        self.put(match (step.rising, steps.len()) {
+            (true, 1) => " > ",
+            (true, _) => " >= ",
+            (false, 1) => " < ",
+            (false, _) => " <= ",
+        });
         self.bind(parameter(step.value));
+        true
     }
 
-    /// `(a > $ OR (a = $ AND (b > $ ...)))` where absent values count as larger than all others.
+    /// Whether a record is beyond the position, key by key; absent values count as larger than all others. As alternatives with `OR` it
+    /// would be two walks through an index, joined and sorted again.
     fn beyond(&mut self, steps: &[Step<'_>], record: &Record<'_>) {
         let Some((step, rest)) = steps.split_first() else { return self.put("false") };
-        self.put("(");
-        self.passed(step, record);
-        if !rest.is_empty() {
-            self.put(" OR (");
-            self.compared(&step.sort.field, record);
-            match step.value.is_null() {
-                true => self.put(" IS NULL"),
-                false => {
-                    self.put(" = ");
-                    self.bind(parameter(step.value));
-                }
-            }
-            self.put(" AND ");
-            self.beyond(rest, record);
-            self.put(")");
-        }
-        self.put(")");
-    }
-
-    fn passed(&mut self, step: &Step<'_>, record: &Record<'_>) {
-        if step.rising && step.value.is_null() {
-            return self.put("false");
-        }
+        self.put("CASE WHEN ");
         self.compared(&step.sort.field, record);
+        match step.value.is_null() {
+            true => self.put(" IS NULL"),
+            false => {
+                self.put(" = ");
+                self.bind(parameter(step.value));
+            }
+        }
+        self.put(" THEN ");
+        self.beyond(rest, record);
         if step.value.is_null() {
-            return self.put(" IS NOT NULL");
+            return self.put(if step.rising { " ELSE false END" } else { " ELSE true END" });
         }
-        self.put(if step.rising { " > " } else { " < " });
+        self.put(" WHEN ");
+        self.compared(&step.sort.field, record);
+        self.put(" < ");
         self.bind(parameter(step.value));
-        if step.rising && nullable(&step.sort.field) {
-            self.put(" OR ");
-            self.compared(&step.sort.field, record);
-            self.put(" IS NULL");
-        }
+        self.put(if step.rising { " THEN false ELSE true END" } else { " THEN true ELSE false END" });
     }
 
     /// Writes ` ORDER BY ...`. Absent values are the largest in Cypher, as wanted. With `walked`, an index of tenant and first key
