@@ -10,4 +10,7 @@ pub mod sqlite;
 
 mod digests;
 mod fold;
+mod known;
+mod logged;
 mod verdict;
+mod wanted;

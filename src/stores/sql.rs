@@ -1,8 +1,9 @@
-//! SQL for reads, as SQLite speaks it: a guarded question in, text and parameters out. Pure.
+//! SQL for reads: a guarded question in, text and parameters out. Pure.
 //!
-//! A whole subtree is one statement. Each level finds its records first, in order and limited, in a sub-select that carries only
-//! their integer keys, and then takes the picks of those records as `json_array(...)`; nested levels are scalar sub-selects among
-//! the picks. The tenant's and the types' integer keys and the names of properties are part of the text, all other values are
+//! A whole subtree is one statement. For SQLite each level finds its records first, in order and limited, in a sub-select that carries
+//! only their integer keys, and then takes the picks of those records as `json_array(...)`; nested levels are scalar sub-selects among
+//! the picks. Postgres puts off by itself what is costly until the records are found, so there one sub-select does both. What else the
+//! two say in other words is in `dialect.rs`. The tenant's and the types' integer keys and the names of properties are part of the text, all other values are
 //! parameters, so the text is stable for a shape of question and a database can reuse its plan.
 
 use std::fmt;
@@ -10,6 +11,8 @@ use std::fmt;
 use quipu_resolvers::read::{Field, Read};
 use quipu_resolvers::value::Value;
 
+mod at_once;
+mod dialect;
 pub mod names;
 mod outcome;
 mod predicate;
@@ -17,13 +20,14 @@ mod record;
 pub mod search;
 mod window;
 
+pub use dialect::Dialect;
 use names::Names;
 use record::Enclosing;
 
 /// Text with the values of its parameters, in order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Statement {
-    /// SQL with `?` for each parameter.
+    /// SQL with `?`, or `$1` and so on, for each parameter.
     pub text: String,
     /// The values.
     pub parameters: Vec<Parameter>,
@@ -42,6 +46,8 @@ pub enum Parameter {
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
+    /// A list of texts, null among them.
+    Texts(Vec<Option<String>>),
 }
 
 impl fmt::Display for Parameter {
@@ -51,31 +57,30 @@ impl fmt::Display for Parameter {
             Self::Int(number) => write!(f, "{number}"),
             Self::Text(text) => f.write_str(text),
             Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Texts(texts) => write!(f, "{}", serde_json::json!(texts)),
         }
     }
 }
 
-/// A read at the root: one row with one column, the outcome as JSON (or null).
-pub fn read(read: &Read, names: &Names) -> Statement {
-    let mut writer = Writer::new(names);
-    writer.outcome(read, Enclosing::Nothing);
-    writer.statement
-}
+impl Dialect {
+    /// A read at the root: one row with one column, the outcome as JSON (or null).
+    pub fn read(self, read: &Read, names: &Names) -> Statement {
+        let mut writer = Writer::new(self, names);
+        writer.outcome(read, Enclosing::Nothing);
+        writer.statement
+    }
 
-/// A read by keys: one row with one column, the JSON list of one outcome per key, in the order of the keys.
-pub fn read_many(read: &Read, keys: &[Value], names: &Names) -> Statement {
-    let mut writer = Writer::new(names);
-    writer.put("SELECT json_group_array((");
-    writer.outcome(read, Enclosing::Key);
-    writer.put(")) FROM json_each(");
-    let keys: serde_json::Value = keys.iter().map(Value::to_json).collect();
-    writer.bind(Parameter::Text(keys.to_string()));
-    writer.put(") AS wanted");
-    writer.statement
+    /// A read by keys: one row with one column, the JSON list of one outcome per key, in the order of the keys.
+    pub fn read_many(self, read: &Read, keys: &[Value], names: &Names) -> Statement {
+        let mut writer = Writer::new(self, names);
+        writer.per_key(keys, |writer| writer.outcome(read, Enclosing::Key));
+        writer.statement
+    }
 }
 
 /// Writes one statement from front to back, so that parameters come in the order of the text.
 pub(super) struct Writer<'a> {
+    dialect: Dialect,
     names: &'a Names,
     statement: Statement,
     aliases: u32,
@@ -90,10 +95,10 @@ macro_rules! sql {
 pub(super) use sql;
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(names: &'a Names) -> Self {
+    pub(super) fn new(dialect: Dialect, names: &'a Names) -> Self {
         // Room for a question of a few levels.
         let statement = Statement { text: String::with_capacity(2_048), ..Statement::default() };
-        Self { names, statement, aliases: 0, sorted: Vec::new() }
+        Self { dialect, names, statement, aliases: 0, sorted: Vec::new() }
     }
 
     pub(super) fn finish(self) -> Statement {
@@ -109,25 +114,12 @@ impl<'a> Writer<'a> {
         let _ = fmt::Write::write_fmt(&mut self.statement.text, text);
     }
 
-    /// Writes a `?` for the value.
+    /// Writes a place for the value.
     pub(super) fn bind(&mut self, value: Parameter) {
-        self.put("?");
         self.statement.parameters.push(value);
-    }
-
-    /// Writes a value. Doubles travel as JSON text, so that the store reads them by the same rule as the ones it holds.
-    pub(super) fn value(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.bind(Parameter::Null),
-            Value::Bool(flag) => self.bind(Parameter::Int(i64::from(*flag))),
-            Value::Int(number) => self.bind(Parameter::Int(*number)),
-            Value::Float(_) => {
-                self.put("(");
-                self.bind(Parameter::Text(value.to_json().to_string()));
-                self.put(" ->> '$')");
-            }
-            Value::Text(text) => self.bind(Parameter::Text(text.clone())),
-            Value::List(_) | Value::Json(_) => self.bind(Parameter::Text(value.to_json().to_string())),
+        match self.dialect {
+            Dialect::Sqlite => self.put("?"),
+            Dialect::Postgres => sql!(self, "${}", self.statement.parameters.len()),
         }
     }
 
@@ -160,17 +152,20 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A JSON path to a property, as an SQL literal. Names come from the ontology; quotes in them are escaped all the same.
+/// A JSON path to a property as SQLite takes it, an SQL literal.
 pub(super) fn path(name: &str) -> Path<'_> {
-    Path(name)
+    Path(name, Dialect::Sqlite)
 }
 
-/// Shows a path.
-pub(super) struct Path<'a>(&'a str);
+/// Shows the way to a property. Names come from the ontology; quotes in them are escaped all the same.
+pub(super) struct Path<'a>(&'a str, Dialect);
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.0;
+        if self.1 == Dialect::Postgres {
+            return write!(f, "'{}'", name.replace('\'', "''"));
+        }
         let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if plain {

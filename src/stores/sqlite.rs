@@ -18,7 +18,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, sqlite::SqliteRow};
 
-use super::sql::{self, Parameter, Statement, names::Names};
+use super::known::Known;
+use super::sql::{self, Dialect, Parameter, Statement, names::Names};
 
 mod accept;
 mod codes;
@@ -38,7 +39,6 @@ mod text;
 mod vectors;
 
 use connections::{Connections, Failure, Lease, within};
-use known::Known;
 pub use open::{APPLICATION_ID, OpenError, Options};
 
 /// Longest time for work that belongs to no request, like applying the log.
@@ -172,7 +172,8 @@ impl Embedded {
     }
 
     async fn read(&self, store: StoreName, read: &Allowed<Read>, call: Call<'_>) -> Result<Value, Fault> {
-        self.query(store, read.tenant(), call, |names| sql::read(read.get(), names), |rows| outcome(&rows)).await
+        self.query(store, read.tenant(), call, |names| Dialect::Sqlite.read(read.get(), names), |rows| outcome(&rows))
+            .await
     }
 
     async fn read_many(
@@ -182,7 +183,7 @@ impl Embedded {
         keys: &[Value],
         call: Call<'_>,
     ) -> Result<Vec<Value>, Fault> {
-        let write = |names: &Names| sql::read_many(read.get(), keys, names);
+        let write = |names: &Names| Dialect::Sqlite.read_many(read.get(), keys, names);
         let outcomes = self.query(store, read.tenant(), call, write, |rows| outcome(&rows)).await?;
         match outcomes {
             Value::List(outcomes) if outcomes.len() == keys.len() => Ok(outcomes),
@@ -200,6 +201,8 @@ async fn fetch(connection: &mut SqliteConnection, statement: &Statement) -> Resu
             Parameter::Int(number) => query.bind(*number),
             Parameter::Text(text) => query.bind(text.clone()),
             Parameter::Bytes(bytes) => query.bind(bytes.clone()),
+            // SQLite has no lists; its dialect binds them as JSON.
+            Parameter::Texts(texts) => query.bind(serde_json::json!(texts).to_string()),
         };
     }
     Ok(query.fetch_all(connection).await?)

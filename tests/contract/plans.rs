@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use quipu::stores::sql::names::{NameOf, Names};
-use quipu::stores::sql::{self, Parameter, Statement, search};
+use quipu::stores::sql::{Dialect, Parameter, Statement, search};
 use quipu::stores::sqlite::{Embedded, Options};
 use quipu_resolvers::ports::{Matching, Nearest, Within};
 use quipu_resolvers::read::{Field, Pick, Place, Predicate, Read, Related, Scope, Via};
@@ -45,7 +45,7 @@ impl File {
             query = match parameter {
                 Parameter::Int(number) => query.bind(*number),
                 Parameter::Text(text) => query.bind(text.clone()),
-                Parameter::Null | Parameter::Bytes(_) => query.bind(None::<i64>),
+                Parameter::Null | Parameter::Bytes(_) | Parameter::Texts(_) => query.bind(None::<i64>),
             };
         }
         let mut depths = std::collections::HashMap::from([(0, 0)]);
@@ -96,7 +96,7 @@ async fn sorted_roots_walk_an_index() {
         ("sorted_absent_first", absent_first),
         ("sorted_and_filtered", filtered),
     ] {
-        let plan = file.golden(name, &sql::read(&read, &file.names.clone())).await;
+        let plan = file.golden(name, &Dialect::Sqlite.read(&read, &file.names.clone())).await;
         assert!(!plan.contains("USE TEMP B-TREE"), "{name} sorts:\n{plan}");
         assert!(plan.contains("USING INDEX") || plan.contains("USING COVERING INDEX"), "{name} scans:\n{plan}");
         let from_a_place = read.window.after.is_some() || read.window.before.is_some();
@@ -122,7 +122,7 @@ async fn filters_use_an_index() {
     ] {
         let read = all("Facility", vec![pick(field("name"))]).filtered(filter);
         let read = Read { sort: Vec::new(), ..read };
-        let plan = file.golden(&format!("filter_{name}"), &sql::read(&read, &file.names.clone())).await;
+        let plan = file.golden(&format!("filter_{name}"), &Dialect::Sqlite.read(&read, &file.names.clone())).await;
         let by_value = plan.contains("<expr>") || plan.contains("id=?");
         assert!(by_value, "{name} goes through all facilities:\n{plan}");
     }
@@ -139,7 +139,7 @@ async fn a_subtree_is_walked_along_its_relationships() {
         along("HAS_DEVICE", Direction::Out, "Device", picks).sorted(vec![up(edge("since")), up(Field::Id)]).first(5);
     let mut read = facilities();
     read.targets[0].picks.push(Pick::Read(Box::new(devices)));
-    let plan = file.golden("nested", &sql::read(&read, &file.names.clone())).await;
+    let plan = file.golden("nested", &Dialect::Sqlite.read(&read, &file.names.clone())).await;
     assert_eq!(plan.matches("USING COVERING INDEX edge_out").count() + plan.matches("USING INDEX edge_out").count(), 2);
     assert!(!plan.contains("AUTOMATIC"), "an index is made for one statement:\n{plan}");
 
@@ -154,7 +154,7 @@ async fn a_subtree_is_walked_along_its_relationships() {
         quantifier: Quantifier::All,
     };
     let filtered = facilities().filtered(Predicate::Related(Box::new(failed)));
-    let plan = file.golden("quantified", &sql::read(&filtered, &file.names.clone())).await;
+    let plan = file.golden("quantified", &Dialect::Sqlite.read(&filtered, &file.names.clone())).await;
     assert_eq!(plan.matches("INDEX edge_out").count(), 2, "{plan}");
 }
 
@@ -166,7 +166,7 @@ async fn joins_by_keys_use_an_index() {
         ..all("Contract", vec![pick(Field::Id)]).first(3)
     };
     let keys = [Value::from("f1"), Value::from("f2")];
-    let plan = file.golden("by_keys", &sql::read_many(&contracts, &keys, &file.names.clone())).await;
+    let plan = file.golden("by_keys", &Dialect::Sqlite.read_many(&contracts, &keys, &file.names.clone())).await;
     assert!(plan.contains("<expr>=?"), "{plan}");
 }
 
@@ -201,7 +201,7 @@ async fn text_is_stable_for_a_shape() {
             Predicate::one_of(Field::Id, (0..ids).map(|id| Value::from(format!("f{id}"))).collect()),
         ]));
         read.window.after = Some(vec![Value::from(name), Value::from("f1")]);
-        sql::read(&read, &file.names)
+        Dialect::Sqlite.read(&read, &file.names)
     };
     let (one, other) = (shape("a", 1, 2), shape("' OR 1=1 --", 100, 200));
     assert_eq!(one.text, other.text);

@@ -1,6 +1,7 @@
 //! The store's own integers for a tenant and the names of its types.
 
 use std::collections::HashMap;
+use std::fmt;
 
 /// What a name names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +46,25 @@ pub struct Names {
     keys: HashMap<NameOf, HashMap<String, i64>>,
     of_key: HashMap<i64, (NameOf, String)>,
     embedded: HashMap<i64, Vec<String>>,
+    places: HashMap<i64, HashMap<String, Place>>,
+}
+
+/// The column of its own that a property of a row has in Postgres, by its number from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// For texts.
+    Text(usize),
+    /// For numbers.
+    Number(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(number) => write!(f, "t{number}"),
+            Self::Number(number) => write!(f, "n{number}"),
+        }
+    }
 }
 
 impl Names {
@@ -78,6 +98,18 @@ impl Names {
     /// Stored names of the properties of a type whose text is indexed, in order.
     pub fn embedded(&self, key: i64) -> &[String] {
         self.embedded.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Gives columns of their own to properties of a type: those of texts, those of numbers, each in the order of the columns.
+    pub fn set_places(&mut self, key: i64, texts: &[String], numbers: &[String]) {
+        let texts = texts.iter().enumerate().map(|(index, name)| (name.clone(), Place::Text(index + 1)));
+        let numbers = numbers.iter().enumerate().map(|(index, name)| (name.clone(), Place::Number(index + 1)));
+        self.places.insert(key, texts.chain(numbers).collect());
+    }
+
+    /// The column of its own that a property has.
+    pub fn place(&self, key: i64, property: &str) -> Option<Place> {
+        self.places.get(&key)?.get(property).copied()
     }
 
     /// The name behind a key.

@@ -4,7 +4,7 @@ use quipu_resolvers::read::{Field, Pick, Place, Read, Target, Via};
 use quipu_schema::api::Figure;
 
 use super::record::{Enclosing, Record, is_read_from_properties, sort_of, table};
-use super::{Writer, sql};
+use super::{Dialect, Writer, sql};
 
 impl Writer<'_> {
     /// Writes a `SELECT` of one row and one column: the outcome.
@@ -12,7 +12,7 @@ impl Writer<'_> {
         if !read.is_composite() {
             return self.rows(read, enclosing);
         }
-        self.put("SELECT json_array(");
+        sql!(self, "SELECT {}", self.dialect.list());
         if read.rows {
             self.put("(");
             self.rows(read, enclosing);
@@ -26,7 +26,7 @@ impl Writer<'_> {
         match read.figures.as_slice() {
             [] => self.put("NULL"),
             figures => {
-                self.put("json_array(");
+                self.put(self.dialect.list());
                 for (index, (figure, field)) in figures.iter().enumerate() {
                     if index > 0 {
                         self.put(", ");
@@ -48,13 +48,19 @@ impl Writer<'_> {
             (Via::Endpoint(_), Enclosing::Record(parent)) => Some(parent.alias),
             _ => None,
         };
-        Record { place: read.place, alias, edge, carried: false }
+        Record { place: read.place, alias, edge, carried: false, kind: None }
     }
 
     /// Writes ` FROM ... WHERE ...` for all visible records that match.
     fn matching(&mut self, read: &Read, enclosing: Enclosing<'_>) -> Record {
+        let record = self.record(read.place);
+        self.matching_as(record, read, enclosing)
+    }
+
+    /// The same for a record that has its alias already.
+    pub(super) fn matching_as(&mut self, record: Record, read: &Read, enclosing: Enclosing<'_>) -> Record {
         let types: Vec<&str> = read.targets.iter().map(|target| target.of.as_str()).collect();
-        let record = self.source(read.place, &read.via, &types, enclosing);
+        let record = self.source_as(record, &read.via, &types, enclosing);
         self.conditions(
             &record,
             &read.targets.iter().map(|t| (t.of.as_str(), [&t.visible, &t.filter])).collect::<Vec<_>>(),
@@ -66,6 +72,9 @@ impl Writer<'_> {
     fn rows(&mut self, read: &Read, enclosing: Enclosing<'_>) {
         if !read.rows {
             return self.put("SELECT NULL");
+        }
+        if self.dialect == Dialect::Postgres {
+            return self.rows_at_once(read, enclosing);
         }
         if let Some(columns) = Columns::of(read) {
             return self.rows_carried(read, columns, enclosing);
@@ -138,50 +147,63 @@ impl Writer<'_> {
     /// properties are selected already.
     fn ordered_source(&mut self, read: &Read, enclosing: Enclosing<'_>, named: bool) {
         let record = self.matching(read, enclosing);
-        self.seek(&read.sort, &read.window, &record);
-        self.order(&read.sort, read.window.backwards, &record, named);
+        self.placed(read, &record, named);
+    }
+
+    /// Writes ` AND ... ORDER BY ... LIMIT ...`: what puts the records of a window in their places.
+    pub(super) fn placed(&mut self, read: &Read, record: &Record, named: bool) {
+        self.seek(&read.sort, &read.window, record);
+        self.order(&read.sort, read.window.backwards, record, named);
         self.limit(&read.window);
     }
 
     /// Writes the row of a record.
-    fn row(&mut self, read: &Read, shown: &Record) {
+    pub(super) fn row(&mut self, read: &Read, shown: &Record) {
         if read.targets.is_empty() {
             return self.put("NULL");
         }
         if let [target] = read.targets.as_slice() {
-            self.put("json_array(");
-            self.picks(target, shown);
-            return self.put(")");
+            return self.list_of_picks(target, None, shown);
         }
         sql!(self, "CASE {}.kind", shown.name());
         for (index, target) in read.targets.iter().enumerate() {
             let key = self.key(sort_of(read.place), &target.of);
-            sql!(self, " WHEN {key} THEN json_array({index}");
-            if !target.picks.is_empty() {
-                self.put(", ");
-            }
-            self.picks(target, shown);
-            self.put(")");
+            sql!(self, " WHEN {key} THEN ");
+            self.list_of_picks(target, Some(index), shown);
         }
         self.put(" END");
     }
 
-    fn picks(&mut self, target: &Target, shown: &Record) {
-        for (index, pick) in target.picks.iter().enumerate() {
+    /// Writes the list of a row's values, after the index of its target where there are several.
+    fn list_of_picks(&mut self, target: &Target, index: Option<usize>, shown: &Record) {
+        let most = self.dialect.most_items();
+        if target.picks.len() >= most {
+            return self.long_list_of_picks(target, index, shown, most);
+        }
+        self.put(self.dialect.list());
+        if let Some(index) = index {
+            sql!(self, "{index}{}", if target.picks.is_empty() { "" } else { ", " });
+        }
+        self.picks(&target.picks, &target.of, shown);
+        self.put(")");
+    }
+
+    pub(super) fn picks(&mut self, picks: &[Pick], of: &str, shown: &Record) {
+        for (index, pick) in picks.iter().enumerate() {
             if index > 0 {
                 self.put(", ");
             }
             match pick {
-                Pick::Field(field) => self.picked(field, shown, &target.of),
+                Pick::Field(field) => self.picked(field, shown, of),
                 Pick::Read(read) => {
                     self.put("(");
                     self.outcome(read, Enclosing::Record(shown));
                     self.put(")");
                 }
                 Pick::Holds(predicate) => {
-                    self.put("json(iif(");
+                    self.put(self.dialect.truth_begin());
                     self.predicate(predicate, shown);
-                    self.put(", 'true', 'false'))");
+                    self.put(self.dialect.truth_end());
                 }
             }
         }
@@ -190,6 +212,9 @@ impl Writer<'_> {
     /// Writes one figure. Shortest and longest texts are found in one pass by putting the length, padded, before the text; among
     /// several of the same length it is the first one for the shortest and the last one for the longest.
     fn figure(&mut self, figure: Figure, field: &Field, record: &Record) {
+        if self.dialect == Dialect::Postgres {
+            return self.figure_of_postgres(figure, field, record);
+        }
         let (before, after) = match figure {
             Figure::Min => ("min(", ")"),
             Figure::Max => ("max(", ")"),

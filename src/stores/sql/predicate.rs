@@ -5,12 +5,15 @@ use quipu_resolvers::value::Value;
 use quipu_schema::policy::{Operator, Quantifier};
 
 use super::record::{Enclosing, Record, sort_of};
-use super::{Parameter, Writer, path, sql};
+use super::{Parameter, Writer, sql};
 
 impl Writer<'_> {
     /// Writes ` AND ...` for the conditions of each type. A condition that all types share is written once.
     pub(in crate::stores) fn conditions<const N: usize>(&mut self, record: &Record, types: &[(&str, [&Predicate; N])]) {
-        let Some((_, first)) = types.first() else { return self.put(" AND 0") };
+        let Some((_, first)) = types.first() else {
+            let no = self.dialect.no();
+            return sql!(self, " AND {no}");
+        };
         for part in 0..N {
             if types.iter().all(|(_, parts)| parts[part] == first[part]) {
                 if first[part] != &Predicate::True {
@@ -25,17 +28,17 @@ impl Writer<'_> {
                 sql!(self, " WHEN {key} THEN ");
                 self.predicate(parts[part], record);
             }
-            self.put(" ELSE 0 END");
+            sql!(self, " ELSE {} END", self.dialect.no());
         }
     }
 
     /// Writes a condition; in brackets where it needs them.
     pub(in crate::stores) fn predicate(&mut self, predicate: &Predicate, record: &Record) {
         match predicate {
-            Predicate::True => self.put("1"),
-            Predicate::False => self.put("0"),
-            Predicate::All(parts) if parts.is_empty() => self.put("1"),
-            Predicate::Any(parts) if parts.is_empty() => self.put("0"),
+            Predicate::True => self.put(self.dialect.yes()),
+            Predicate::False => self.put(self.dialect.no()),
+            Predicate::All(parts) if parts.is_empty() => self.put(self.dialect.yes()),
+            Predicate::Any(parts) if parts.is_empty() => self.put(self.dialect.no()),
             Predicate::All(parts) => self.joined(parts, " AND ", &mut |w, part| w.predicate(part, record)),
             Predicate::Any(parts) => self.joined(parts, " OR ", &mut |w, part| w.predicate(part, record)),
             Predicate::Not(part) => {
@@ -66,15 +69,14 @@ impl Writer<'_> {
             Operator::In => {
                 self.put("(");
                 self.compared(field, record);
-                self.put(" IN (SELECT value FROM json_each(");
-                self.bind(Parameter::Text(list_of(value)));
-                self.put(")))");
+                self.among(value, field, record);
+                self.put(")");
             }
             Operator::Contains => {
-                self.put("(instr(");
+                sql!(self, "({}(", self.dialect.position());
                 self.compared(field, record);
                 self.put(", ");
-                self.value(value);
+                self.value(value, field, record);
                 self.put(") > 0)");
             }
             Operator::StartsWith => self.starts_with(field, value.as_text().unwrap_or_default(), record),
@@ -87,7 +89,7 @@ impl Writer<'_> {
         self.put("(");
         self.compared(field, record);
         self.put(operator);
-        self.value(value);
+        self.value(value, field, record);
         self.put(")");
     }
 
@@ -98,9 +100,9 @@ impl Writer<'_> {
         };
         let edge = matches!(field, Field::EdgeProperty(_));
         let props = if edge { record.edge_column("props") } else { record.column("props") };
-        sql!(self, "(({props} -> {}) = json(", path(&stored.name));
-        self.value(value);
-        self.put("))");
+        sql!(self, "(({props} -> {}) = {}", self.dialect.path(&stored.name), self.dialect.json_begin());
+        self.bind(Parameter::Text(value.to_json().to_string()));
+        sql!(self, "{})", self.dialect.json_end());
     }
 
     /// All texts from the prefix up to, and without, the next text that does not begin with it: an index can serve that.
@@ -119,13 +121,10 @@ impl Writer<'_> {
     }
 
     fn ends_with(&mut self, field: &Field, suffix: &str, record: &Record) {
-        self.put("(substr(");
-        self.compared(field, record);
-        self.put(", ");
-        // An empty suffix is the end of every text; position 0 of `substr` would be the start.
         let characters = i64::try_from(suffix.chars().count()).unwrap_or(i64::MAX);
-        self.bind(Parameter::Int(if characters == 0 { i64::MAX } else { -characters }));
-        self.put(") = ");
+        self.put("(");
+        self.last_characters(characters, |writer| writer.compared(field, record));
+        self.put(" = ");
         self.bind(Parameter::Text(suffix.to_owned()));
         self.put(")");
     }
@@ -134,11 +133,7 @@ impl Writer<'_> {
         let (Field::Property(stored) | Field::EdgeProperty(stored)) = field else { return self.put("NULL") };
         let edge = matches!(field, Field::EdgeProperty(_));
         let props = if edge { record.edge_column("props") } else { record.column("props") };
-        let path = path(&stored.name);
-        sql!(self, "iif(({props} -> {path}) IS NULL, NULL, EXISTS (SELECT 1 FROM json_each({props}, {path})");
-        self.put(" AS item WHERE item.value = ");
-        self.value(value);
-        self.put("))");
+        self.list_includes(props, &stored.name, value);
     }
 
     /// Comparisons with a type's name, and with a relationship's id, are written as comparisons with the store's own keys.
@@ -161,7 +156,7 @@ impl Writer<'_> {
                 let ids: Vec<RelationshipId> =
                     values.iter().filter_map(Value::as_text).filter_map(RelationshipId::parse).collect();
                 if ids.is_empty() {
-                    self.put("0");
+                    self.put(self.dialect.no());
                 }
                 self.joined(&ids, " OR ", &mut |w, id| w.is_relationship(id, record));
                 true
@@ -200,7 +195,7 @@ impl Writer<'_> {
                 self.exists(" AND NOT EXISTS (SELECT 1", related, true, record, "))");
             }
             Quantifier::Single => {
-                let after = " LIMIT 2)) = 1)";
+                let after = " LIMIT 2) AS few) = 1)";
                 self.exists("((SELECT count(*) FROM (SELECT 1", related, false, record, after);
             }
         }
@@ -238,13 +233,6 @@ impl RelationshipId {
         let mut next = || parts.next().map(|part| part.replace("%3A", ":").replace("%25", "%"));
         let (of, from, to) = (next()?, (next()?, next()?), (next()?, next()?));
         Some(Self { of, from, to, key: parts.next()?.to_owned() })
-    }
-}
-
-fn list_of(value: &Value) -> String {
-    match value {
-        Value::List(_) => value.to_json().to_string(),
-        one => serde_json::Value::Array(vec![one.to_json()]).to_string(),
     }
 }
 

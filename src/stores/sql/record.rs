@@ -6,7 +6,7 @@ use quipu_resolvers::read::{Field, Place, Stored, Via};
 use quipu_schema::ontology::{Direction, Scalar};
 
 use super::names::NameOf;
-use super::{Writer, path, sql};
+use super::{Dialect, Writer, sql};
 
 /// A record that is in scope under an alias.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ pub(in crate::stores) struct Record {
     pub edge: Option<u32>,
     /// Whether the alias is a sub-select's, which has the columns of the relationship as well.
     pub carried: bool,
+    /// Key of its type, where that is known to be one.
+    pub kind: Option<i64>,
 }
 
 /// What encloses a read.
@@ -120,12 +122,25 @@ pub(super) fn is_read_from_properties(field: &Field) -> bool {
 impl Writer<'_> {
     /// A new record in scope.
     pub(in crate::stores) fn record(&mut self, place: Place) -> Record {
-        Record { place, alias: self.alias(), edge: None, carried: false }
+        Record { place, alias: self.alias(), edge: None, carried: false, kind: None }
     }
 
     /// Writes ` FROM ... WHERE ...` for the records of some types that are reached in some way.
     pub(super) fn source(&mut self, place: Place, via: &Via, types: &[&str], enclosing: Enclosing<'_>) -> Record {
-        let mut record = self.record(place);
+        let record = self.record(place);
+        self.source_as(record, via, types, enclosing)
+    }
+
+    /// The same for a record that has its alias already.
+    pub(super) fn source_as(
+        &mut self,
+        mut record: Record,
+        via: &Via,
+        types: &[&str],
+        enclosing: Enclosing<'_>,
+    ) -> Record {
+        let place = record.place;
+        record.kind = self.only_kind(place, types);
         let name = record.name();
         let tenant = self.names.tenant;
         match via {
@@ -138,13 +153,7 @@ impl Writer<'_> {
             Via::Key { local, remote } => {
                 sql!(self, " FROM {} AS {name} WHERE {name}.tenant = {tenant} AND ", table(place));
                 self.compared(remote, &record);
-                // The plus strips the column of its affinity, which would keep an index over the other side from being used.
-                self.put(" = +");
-                match enclosing {
-                    Enclosing::Record(parent) => self.compared(local, parent),
-                    Enclosing::Key => self.put("wanted.value"),
-                    Enclosing::Nothing => self.put("NULL"),
-                }
+                self.joins(local, remote, &record, enclosing);
             }
             Via::Endpoint(direction) => {
                 let end = if *direction == Direction::Out { "src" } else { "dst" };
@@ -185,6 +194,14 @@ impl Writer<'_> {
         }
     }
 
+    /// The key of the type, if there is one type.
+    pub(super) fn only_kind(&mut self, place: Place, types: &[&str]) -> Option<i64> {
+        match types {
+            [one] => Some(self.key(sort_of(place), one)),
+            _ => None,
+        }
+    }
+
     fn of_types(&mut self, record: &Record, types: &[&str]) {
         let keys: Vec<i64> = types.iter().map(|name| self.key(sort_of(record.place), name)).collect();
         sql!(self, " AND {}.kind", record.name());
@@ -208,9 +225,9 @@ impl Writer<'_> {
             Field::Id if record.place == Place::Relationships => self.relationship_id(record),
             Field::Id => sql!(self, "{}.id", record.name()),
             Field::Type => sql!(self, "(SELECT name FROM kind WHERE key = {}.kind)", record.name()),
-            Field::Property(stored) => sql!(self, "({}.props ->> {})", record.name(), path(&stored.name)),
+            Field::Property(stored) => self.property(record.column("props"), stored, record),
             Field::EdgeKey => sql!(self, "{}", record.edge_column("key")),
-            Field::EdgeProperty(stored) => sql!(self, "({} ->> {})", record.edge_column("props"), path(&stored.name)),
+            Field::EdgeProperty(stored) => self.property(record.edge_column("props"), stored, record),
             Field::AllProperties => sql!(self, "json({}.props)", record.name()),
         }
     }
@@ -221,7 +238,9 @@ impl Writer<'_> {
             return sql!(self, "{}.s{index}", record.name());
         }
         match field {
-            Field::Type if record.place != Place::Relationships => sql!(self, "'{}'", of.replace('\'', "''")),
+            Field::Type if record.place != Place::Relationships => {
+                sql!(self, "'{}'{}", of.replace('\'', "''"), self.dialect.of_text());
+            }
             Field::Property(stored) => self.typed(record.column("props"), stored),
             Field::EdgeProperty(stored) => self.typed(record.edge_column("props"), stored),
             Field::AllProperties => sql!(self, "json(coalesce({}.props, '{{}}'))", record.name()),
@@ -240,8 +259,8 @@ impl Writer<'_> {
     }
 
     fn typed(&mut self, props: Column<'_>, stored: &Stored) {
-        let arrow = if is_json(stored) { "->" } else { "->>" };
-        sql!(self, "{props} {arrow} {}", path(&stored.name));
+        let arrow = if is_json(stored) || self.dialect == Dialect::Postgres { "->" } else { "->>" };
+        sql!(self, "{props} {arrow} {}", self.dialect.path(&stored.name));
     }
 
     /// Writes the id of a relationship record: type, start, end and key, separated by colons.

@@ -5,7 +5,7 @@ use quipu_resolvers::read::Place;
 
 use super::names::{NameOf, Names, UNKNOWN};
 use super::record::table;
-use super::{Parameter, Statement, Writer, sql};
+use super::{Dialect, Parameter, Statement, Writer, sql};
 
 /// Most words of a query that are searched for.
 const MOST_WORDS: usize = 64;
@@ -25,7 +25,7 @@ pub fn words(text: &str) -> Vec<String> {
 /// Ranking takes time for every record that has one of the words, and common words say little: the rarest words are taken first, and
 /// the others as long as no more than some thousands of records are to be ranked. Measured on 100,000 passages: 33 ms instead of 181.
 pub fn matching(matching: &Matching, words: &[String], names: &Names) -> Statement {
-    let mut writer = Writer::new(names);
+    let mut writer = Writer::new(Dialect::Sqlite, names);
     let tenant = names.tenant;
     // A tenant without a key has no table either.
     if tenant == UNKNOWN || matching.within.is_empty() {
@@ -54,7 +54,7 @@ const COMPARED: u32 = 1_000;
 
 /// Rows of vectors' row ids and signs: all of the space that is searched.
 pub fn signs(nearest: &Nearest, names: &Names) -> Statement {
-    let mut writer = Writer::new(names);
+    let mut writer = Writer::new(Dialect::Sqlite, names);
     writer.put("SELECT vectors, signs FROM code WHERE space = ");
     writer.space(&nearest.within, &nearest.property, nearest.vector.len());
     writer.finish()
@@ -62,7 +62,7 @@ pub fn signs(nearest: &Nearest, names: &Names) -> Statement {
 
 /// Rows of id and score, best first, of the first candidates that pass the conditions, compared exactly.
 pub fn nearest_of(nearest: &Nearest, candidates: &[i64], names: &Names) -> Statement {
-    let mut writer = Writer::new(names);
+    let mut writer = Writer::new(Dialect::Sqlite, names);
     writer.put("SELECT id, 1.0 - vec_distance_cosine(data, ");
     writer.bind(Parameter::Bytes(bytes(&nearest.vector)));
     writer.put(") AS score FROM (SELECT v.rid, v.id FROM json_each(");
@@ -81,7 +81,7 @@ pub fn nearest_of(nearest: &Nearest, candidates: &[i64], names: &Names) -> State
 
 /// The same over all records that meet the conditions, for conditions that so few meet that the candidates are not enough.
 pub fn nearest_of_few(nearest: &Nearest, names: &Names) -> Statement {
-    let mut writer = Writer::new(names);
+    let mut writer = Writer::new(Dialect::Sqlite, names);
     let within = &nearest.within;
     let record = writer.record(place(within));
     let name = record.name();
@@ -101,7 +101,7 @@ pub fn nearest_of_few(nearest: &Nearest, names: &Names) -> Statement {
 
 /// The bytes of a record's vector, if the record is visible.
 pub fn vector(wanted: &VectorOf, names: &Names) -> Statement {
-    let mut writer = Writer::new(names);
+    let mut writer = Writer::new(Dialect::Sqlite, names);
     let (tenant, key) = (names.tenant, writer.key(NameOf::record(wanted.within.row), &wanted.within.of));
     writer.put("SELECT data FROM vector AS v CROSS JOIN space ON space.key = v.space ");
     writer.put("CROSS JOIN vector_data ON vector_data.rid = v.rid ");

@@ -44,7 +44,7 @@ impl Writer<'_> {
         self.put(" AND ");
         self.compared(&step.sort.field, record);
         self.put(if step.rising { " >= " } else { " <= " });
-        self.value(step.value);
+        self.value(step.value, &step.sort.field, record);
     }
 
     /// `(a, b) > (?, ?)`, for keys that all go one way and are never absent.
@@ -57,21 +57,21 @@ impl Writer<'_> {
         self.put(if rising { ") > (" } else { ") < (" });
         for (index, step) in steps.iter().enumerate() {
             self.put(if index > 0 { ", " } else { "" });
-            self.value(step.value);
+            self.value(step.value, &step.sort.field, record);
         }
         self.put(")");
     }
 
     /// `(a > ? OR (a = ? AND (b > ? ...)))` where absent values count as larger than all others.
     fn beyond(&mut self, steps: &[Step<'_>], record: &Record) {
-        let Some((step, rest)) = steps.split_first() else { return self.put("0") };
+        let Some((step, rest)) = steps.split_first() else { return self.put(self.dialect.no()) };
         self.put("(");
         self.passed(step, record);
         if !rest.is_empty() {
             self.put(" OR (");
             self.compared(&step.sort.field, record);
-            self.put(" IS ");
-            self.value(step.value);
+            sql!(self, " {} ", self.dialect.is());
+            self.value(step.value, &step.sort.field, record);
             self.put(" AND ");
             self.beyond(rest, record);
             self.put(")");
@@ -81,11 +81,11 @@ impl Writer<'_> {
 
     fn passed(&mut self, step: &Step<'_>, record: &Record) {
         match (step.rising, step.value.is_null()) {
-            (true, true) => self.put("0"),
+            (true, true) => self.put(self.dialect.no()),
             (true, false) => {
                 self.compared(&step.sort.field, record);
                 self.put(" > ");
-                self.value(step.value);
+                self.value(step.value, &step.sort.field, record);
                 if nullable(&step.sort.field) {
                     self.put(" OR ");
                     self.compared(&step.sort.field, record);
@@ -99,7 +99,7 @@ impl Writer<'_> {
             (false, false) => {
                 self.compared(&step.sort.field, record);
                 self.put(" < ");
-                self.value(step.value);
+                self.value(step.value, &step.sort.field, record);
             }
         }
     }
@@ -120,19 +120,18 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes ` LIMIT ? OFFSET ?` as far as it is needed. A bare parameter there would have SQLite look at its value while it plans, and
-    /// so plan again for every value that is bound; a sum with it is left alone.
+    /// Writes ` LIMIT ? OFFSET ?` as far as it is needed.
     pub(super) fn limit(&mut self, window: &Window) {
         match (window.limit, window.offset) {
             (None, 0) => return,
             (Some(limit), _) => {
-                self.put(" LIMIT 0 + ");
+                sql!(self, " LIMIT {}", self.dialect.count());
                 self.bind(Parameter::Int(i64::from(limit)));
             }
-            (None, _) => self.put(" LIMIT -1"),
+            (None, _) => self.put(self.dialect.unlimited()),
         }
         if window.offset > 0 {
-            self.put(" OFFSET 0 + ");
+            sql!(self, " OFFSET {}", self.dialect.count());
             self.bind(Parameter::Int(i64::from(window.offset)));
         }
     }

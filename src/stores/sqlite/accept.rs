@@ -4,20 +4,21 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use quipu_resolvers::change::{Accepted, Change, Effect, Op, Ref};
-use quipu_resolvers::fault::{Code, Fault};
+use quipu_resolvers::change::{Accepted, Change, Ref};
+use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::Allowed;
 use quipu_resolvers::ports::{Call, StoreName, Terms};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, query};
 
 use super::connections::{Failure, within};
 use super::{Embedded, known, records, registry, unknown_tenant};
 use crate::stores::fold::{Folded, fold};
+use crate::stores::logged::{Logged, digest_under, number, replayed};
 use crate::stores::sql::names::{NameOf, Names};
 use crate::stores::verdict::{Verdict, decide};
+use crate::stores::wanted::names_of;
 
 /// What came of a change: an answer, or a refusal; either way without a failure of the store.
 pub(super) type Decided = Result<(Accepted, Names), Fault>;
@@ -80,14 +81,13 @@ pub(super) async fn write(
     change: &Change,
     terms: Terms<'_>,
 ) -> Result<Decided, Failure> {
-    let digest =
-        terms.idempotency_key.map(|_| terms.digest.map_or_else(|| digest(change), |given| given.as_bytes().to_vec()));
+    let digest = digest_under(terms, change);
     if let (Some(key), Some(digest)) = (terms.idempotency_key, &digest)
         && let Some(earlier) = replay(connection, names.tenant, key, digest).await?
     {
         return Ok(earlier.map(|accepted| (accepted, names)));
     }
-    known::intern(connection, &mut names, &registry::names_of(&change.ops)).await?;
+    known::intern(connection, &mut names, &names_of(&change.ops)).await?;
     let held = registry::load(connection, &names, &change.ops).await?;
     let verdict = match decide(change, held) {
         Ok(verdict) => verdict,
@@ -132,18 +132,8 @@ async fn replay(
         .fetch_optional(connection)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    if row.try_get::<&[u8], _>(0)? != digest {
-        let message = format!("the idempotency key \"{key}\" was used for another change");
-        return Ok(Some(Err(Fault::client(Code::IdempotencyKeyReused, message))));
-    }
-    let effects: Vec<Effect> = parsed(row.try_get(2)?)?;
-    Ok(Some(Ok(Accepted { seq: number(row.try_get(1)?), effects, appended: false, replayed: true })))
-}
-
-/// A change as the log keeps it.
-#[derive(Serialize)]
-struct Logged<'a> {
-    ops: &'a [Cow<'a, Op>],
+    let same = row.try_get::<&[u8], _>(0)? == digest;
+    Ok(Some(replayed(key, same, row.try_get(1)?, parsed(row.try_get(2)?)?)))
 }
 
 /// Writes the rows of the relational tables that a verdict speaks of.
@@ -180,19 +170,10 @@ async fn append(
     Ok(())
 }
 
-fn digest(change: &Change) -> Vec<u8> {
-    // A change always has a JSON form; were it not so, two of them would merely count as the same.
-    Sha256::digest(serde_json::to_vec(change).unwrap_or_default()).to_vec()
-}
-
 pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
     serde_json::to_string(value).map_err(|error| Failure::Store(sqlx::Error::Encode(error.into())))
 }
 
 pub(super) fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| Failure::Store(sqlx::Error::Decode(error.into())))
-}
-
-pub(super) fn number(stored: i64) -> u64 {
-    u64::try_from(stored).unwrap_or_default()
 }

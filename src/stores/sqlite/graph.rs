@@ -14,10 +14,11 @@ use sqlx::{Connection, query};
 use super::accept::json;
 use super::connections::{Failure, within};
 use super::records::{by_position, merge};
-use super::registry::{between, each};
+use super::registry::each;
 use super::{BACKGROUND, Embedded, EmbeddedGraph, known, metadata, records, tenants, text};
 use crate::stores::fold::{Ends, Folded, Set, fold};
 use crate::stores::sql::names::{NameOf, Names};
+use crate::stores::wanted::between;
 
 /// The name under which the graph's position is kept.
 const FOLLOWER: &str = "graph";

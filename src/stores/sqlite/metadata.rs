@@ -12,9 +12,10 @@ use quipu_schema::ontology::Ontology;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row, query, query_as, query_scalar};
 
-use super::accept::{number, parsed};
+use super::accept::parsed;
 use super::connections::{Failure, within};
 use super::{EmbeddedMetadata, PUBLISHING, publish};
+use crate::stores::logged::{last_of_portion, number};
 
 #[async_trait]
 impl Metadata for EmbeddedMetadata {
@@ -68,9 +69,6 @@ impl Metadata for EmbeddedMetadata {
     }
 }
 
-/// Bytes of entries that end a portion of the log: an import's entry holds a thousand records, a mutation's mostly one.
-const PORTION: i64 = 512 << 10;
-
 pub(super) async fn log(
     connection: &mut SqliteConnection,
     tenant: &TenantId,
@@ -82,12 +80,7 @@ pub(super) async fn log(
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let lengths: Vec<(i64, i64)> =
         query_as(text).bind(tenant.as_str()).bind(after).bind(limit).fetch_all(&mut *connection).await?;
-    let mut bytes = 0;
-    let last = lengths.iter().find(|(_, length)| {
-        bytes += length;
-        bytes >= PORTION
-    });
-    let Some((last, _)) = last.or(lengths.last()) else { return Ok(Vec::new()) };
+    let Some(last) = last_of_portion(&lengths) else { return Ok(Vec::new()) };
     let text = "SELECT seq, at, actor, change, effects FROM log \
                 WHERE tenant = (SELECT key FROM tenant WHERE name = ?) AND seq > ? AND seq <= ? ORDER BY seq";
     let rows = query(text).bind(tenant.as_str()).bind(after).bind(last).fetch_all(connection).await?;

@@ -10,10 +10,11 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, query, query_as, query_scalar};
 
-use super::accept::{number, parsed};
+use super::accept::parsed;
 use super::connections::Failure;
 use super::fitting::Fitting;
 use super::{graph, known, tenants, text};
+use crate::stores::logged::number;
 use crate::stores::sql;
 use crate::stores::sql::names::{NameOf, Names};
 

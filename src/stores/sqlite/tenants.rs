@@ -6,9 +6,9 @@ use quipu_resolvers::ports::StoreName;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{query, query_scalar};
 
-use super::accept::number;
 use super::connections::Failure;
 use super::{Embedded, known, text};
+use crate::stores::logged::number;
 use crate::stores::sql::names::Names;
 
 /// The names of a tenant, which is made when it is not there.
