@@ -9,6 +9,7 @@ pub mod sql;
 pub mod sqlite;
 
 mod digests;
+mod fitting;
 mod fold;
 mod known;
 mod logged;

@@ -55,6 +55,8 @@ pub struct Embedded {
     known: Known,
     /// Whether the graph is this one, and not another store's.
     holds_graph: AtomicBool,
+    /// Whether rows, registry and log are these.
+    holds_metadata: AtomicBool,
 }
 
 /// The port `Graph` over an embedded store.
@@ -80,7 +82,13 @@ impl Embedded {
         open::prepare(path, &options, &found).await?;
         let readers = Connections::new(options.reading(path), options.readers, options.wait);
         let writer = Connections::new(options.writing(path), 1, options.wait.max(options.busy));
-        Ok(Arc::new(Self { readers, writer, known: Known::default(), holds_graph: AtomicBool::new(false) }))
+        Ok(Arc::new(Self {
+            readers,
+            writer,
+            known: Known::default(),
+            holds_graph: AtomicBool::new(false),
+            holds_metadata: AtomicBool::new(false),
+        }))
     }
 
     /// The graph in it.
@@ -91,6 +99,7 @@ impl Embedded {
 
     /// Rows, registry, log and ontologies in it.
     pub fn metadata(self: &Arc<Self>) -> EmbeddedMetadata {
+        self.holds_metadata.store(true, Ordering::Relaxed);
         EmbeddedMetadata(Arc::clone(self))
     }
 

@@ -233,9 +233,10 @@ pub async fn publish(stores: &Stores, who: &str) {
     publish_as(stores, who, "type Facility @node { id: ID! }", &ontology()).await.unwrap();
 }
 
-/// Publishes an ontology, and makes the graph fit it.
+/// Publishes as a server does: what follows for the graph is seen to once it holds what the log does.
 pub async fn publish_as(stores: &Stores, who: &str, sdl: &str, ontology: &Ontology) -> Result<u64, Fault> {
     let version = stores.metadata.publish(&tenant(who), sdl, ontology, AT).await?;
+    follow(stores, who).await;
     stores.graph.prepare(&tenant(who), ontology).await?;
     Ok(version)
 }

@@ -2,7 +2,6 @@
 
 use quipu_resolvers::read::{Field, Read, Target};
 use quipu_schema::api::Figure;
-use quipu_schema::ontology::Scalar;
 
 use super::record::{Enclosing, Record, nullable};
 use super::{Writer, sql};
@@ -43,18 +42,14 @@ impl Writer<'_> {
         self.put(" AS json)");
     }
 
-    /// Writes one figure, see `figure`. Doubles are summed up as such.
+    /// Writes one figure, see `figure`. Numbers are added up as decimals, so their order makes no difference.
     pub(super) fn figure_of_postgres(&mut self, figure: Figure, field: &Field, record: &Record) {
-        let double = match field {
-            Field::Property(stored) => stored.scalar == Scalar::Float,
-            _ => false,
-        };
         let (before, after) = match figure {
             Figure::Min => ("min(", ")"),
             Figure::Max => ("max(", ")"),
-            Figure::Average => ("avg(CAST(", " AS double precision))"),
-            Figure::Sum if double => ("coalesce(sum(CAST(", " AS double precision)), 0)"),
-            Figure::Sum => ("coalesce(sum(CAST(", " AS numeric)), 0)"),
+            // With so many places that the nearest double is the right one.
+            Figure::Average => ("avg(", " + 0.00000000000000000000)"),
+            Figure::Sum => ("coalesce(sum(", "), 0)"),
             Figure::Shortest | Figure::Longest => {
                 let aggregate = if figure == Figure::Shortest { "min" } else { "max" };
                 sql!(self, "substr({aggregate}(lpad(CAST(char_length(");

@@ -141,9 +141,7 @@ async fn store_rows(connection: &mut SqliteConnection, names: &Names, verdict: &
     let Folded { rows, rows_gone, .. } = fold(verdict.ops.iter().map(Cow::as_ref));
     let key = |record: &Ref| names.key(NameOf::Row, &record.of);
     let gone: Vec<(i64, &str)> = rows_gone.iter().map(|record| (key(record), record.id.as_str())).collect();
-    let text =
-        "DELETE FROM record WHERE (tenant, kind, id) IN (SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2))";
-    registry::each(connection, names.tenant, &gone, text).await?;
+    records::remove(connection, names.tenant, &gone).await?;
     let puts = rows.into_iter().map(|(record, set)| ((key(record), record.id.as_str()), set));
     records::put(connection, "record", names.tenant, puts.collect()).await?;
     Ok(())

@@ -1,6 +1,7 @@
 //! Applying the log to the graph: entries in order, as sets, in one transaction with the position.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use quipu_resolvers::change::{Entry, Ref};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
 use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching, StoreName};
+use quipu_schema::ontology::Ontology;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, query};
 
@@ -15,7 +17,7 @@ use super::accept::json;
 use super::connections::{Failure, within};
 use super::records::{by_position, merge};
 use super::registry::each;
-use super::{BACKGROUND, Embedded, EmbeddedGraph, known, metadata, records, tenants, text};
+use super::{BACKGROUND, Embedded, EmbeddedGraph, PUBLISHING, known, metadata, publish, records, tenants, text};
 use crate::stores::fold::{Ends, Folded, Set, fold};
 use crate::stores::sql::names::{NameOf, Names};
 use crate::stores::wanted::between;
@@ -36,6 +38,22 @@ impl Graph for EmbeddedGraph {
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault> {
         self.0.position(tenant, FOLLOWER, StoreName::Graph).await
     }
+
+    async fn prepare(&self, tenant: &TenantId, ontology: &Ontology) -> Result<(), Fault> {
+        if self.0.holds_metadata.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let part = StoreName::Graph.as_str();
+        let deadline = Instant::now() + PUBLISHING;
+        let mut lease = self.0.writer.lease(deadline, part).await?;
+        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
+        let prepared = within(deadline, publish::prepare(connection, tenant, ontology)).await;
+        if let Ok(names) = &prepared {
+            self.0.known.set(tenant, names.clone());
+        }
+        lease.ended(&prepared);
+        prepared.map(|_| ()).map_err(|failure| failure.fault(part))
+    }
 }
 
 impl Embedded {
@@ -44,7 +62,9 @@ impl Embedded {
         let deadline = Instant::now() + BACKGROUND;
         let mut lease = self.writer.lease(deadline, part).await?;
         let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
-        let applied = within(deadline, transact(connection, tenant, entries)).await;
+        // Where rows are kept elsewhere, those of the log are kept here as well: searches ask conditions of them.
+        let rows = !self.holds_metadata.load(Ordering::Relaxed);
+        let applied = within(deadline, transact(connection, tenant, entries, rows)).await;
         if let Ok((_, names)) = &applied {
             self.known.set(tenant, names.clone());
         }
@@ -57,6 +77,7 @@ async fn transact(
     connection: &mut SqliteConnection,
     tenant: &TenantId,
     entries: &[Entry],
+    rows: bool,
 ) -> Result<(Applied, Names), Failure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut names = tenants::ensure(&mut transaction, tenant).await?;
@@ -71,7 +92,7 @@ async fn transact(
         return Err(Failure::Store(sqlx::Error::Protocol(gap)));
     }
     let folded = fold(entries.iter().flat_map(|entry| &entry.change.ops));
-    let applied = write(&mut transaction, &mut names, folded).await?;
+    let applied = write(&mut transaction, &mut names, folded, rows).await?;
     tenants::set_position(&mut transaction, names.tenant, FOLLOWER, last.seq).await?;
     transaction.commit().await?;
     Ok((applied, names))
@@ -88,12 +109,17 @@ pub(super) async fn catch_up(
         let position = tenants::position(connection, names.tenant, FOLLOWER).await?;
         let entries = metadata::log(connection, tenant, position, u32::MAX).await?;
         let Some(last) = entries.last() else { return Ok(()) };
-        write(connection, names, fold(entries.iter().flat_map(|entry| &entry.change.ops))).await?;
+        write(connection, names, fold(entries.iter().flat_map(|entry| &entry.change.ops)), false).await?;
         tenants::set_position(connection, names.tenant, FOLLOWER, last.seq).await?;
     }
 }
 
-async fn write(connection: &mut SqliteConnection, names: &mut Names, folded: Folded<'_>) -> Result<Applied, Failure> {
+async fn write(
+    connection: &mut SqliteConnection,
+    names: &mut Names,
+    folded: Folded<'_>,
+    rows: bool,
+) -> Result<Applied, Failure> {
     known::intern(connection, names, &names_of(&folded)).await?;
     text::learn(connection, names, &folded.embedded).await?;
     let mut applied = Applied::default();
@@ -113,6 +139,13 @@ async fn write(connection: &mut SqliteConnection, names: &mut Names, folded: Fol
     let key = |record: &Ref| names.key(NameOf::Node, &record.of);
     let puts = folded.nodes.into_iter().map(|(record, set)| ((key(record), record.id.as_str()), set)).collect();
     let nodes = records::put(connection, "node", names.tenant, puts).await?;
+    if rows {
+        let key = |record: &Ref| names.key(NameOf::Row, &record.of);
+        let gone: Vec<(i64, &str)> = folded.rows_gone.iter().map(|record| (key(record), record.id.as_str())).collect();
+        records::remove(connection, names.tenant, &gone).await?;
+        let puts = folded.rows.into_iter().map(|(record, set)| ((key(record), record.id.as_str()), set)).collect();
+        records::put(connection, "record", names.tenant, puts).await?;
+    }
     applied.relationships_created += link(connection, names, folded.links).await?;
     text::index(connection, names, &texts, &nodes).await?;
     Ok(applied)

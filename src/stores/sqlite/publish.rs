@@ -12,8 +12,9 @@ use sqlx::{AssertSqlSafe, Connection, query, query_as, query_scalar};
 
 use super::accept::parsed;
 use super::connections::Failure;
-use super::fitting::Fitting;
+use super::fitting::InFile;
 use super::{graph, known, tenants, text};
+use crate::stores::fitting::Fitting;
 use crate::stores::logged::number;
 use crate::stores::sql;
 use crate::stores::sql::names::{NameOf, Names};
@@ -41,7 +42,8 @@ pub(super) async fn transact(
     }
     // One that does not compile any more says nothing of what was there.
     if let Some(old) = before.filter(|text| text != sdl).and_then(|text| quipu_schema::compile(&text).ok()) {
-        if let Err(refusal) = (Fitting { old: &old, new: ontology, at }).fit(&mut transaction, &mut names).await? {
+        let mut held = InFile { connection: &mut transaction, names: &mut names };
+        if let Err(refusal) = (Fitting { old: &old, new: ontology, at }).fit(&mut held).await? {
             transaction.rollback().await?;
             return Ok(Err(refusal));
         }
@@ -60,6 +62,24 @@ pub(super) async fn transact(
     index(&mut transaction, &names, ontology).await?;
     transaction.commit().await?;
     Ok(Ok((number(version), names)))
+}
+
+/// What of publishing is left to a graph whose rows and log are elsewhere.
+pub(super) async fn prepare(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    ontology: &Ontology,
+) -> Result<Names, Failure> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut names = tenants::ensure(&mut transaction, tenant).await?;
+    known::intern(&mut transaction, &mut names, &names_of(ontology)).await?;
+    for entity in ontology.types.values() {
+        let place = Place::of(&names, entity);
+        keep_texts(&mut transaction, &mut names, entity, &place).await?;
+    }
+    index(&mut transaction, &names, ontology).await?;
+    transaction.commit().await?;
+    Ok(names)
 }
 
 /// The text that is published.

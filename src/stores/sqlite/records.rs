@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Row, query};
 
 use super::accept::{json, parsed};
 use super::connections::Failure;
+use super::registry;
 use crate::stores::fold::Set;
 
 /// A record to be written: key of its type, its id, and the properties to set.
@@ -42,6 +43,18 @@ pub(super) async fn put<'a>(
     );
     query(AssertSqlSafe(text)).bind(tenant).bind(json(&list)?).execute(connection).await?;
     Ok(merged)
+}
+
+/// Removes rows.
+pub(super) async fn remove(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    gone: &[(i64, &str)],
+) -> Result<(), Failure> {
+    let text =
+        "DELETE FROM record WHERE (tenant, kind, id) IN (SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2))";
+    registry::each(connection, tenant, gone, text).await?;
+    Ok(())
 }
 
 /// Objects by position, from rows of position and JSON.
