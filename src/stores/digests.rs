@@ -19,6 +19,11 @@ impl Digests {
         self.0.is_empty()
     }
 
+    /// The bytes to store.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|(name, value)| [name.to_be_bytes(), value.to_be_bytes()]).flatten().collect()
+    }
+
     /// The bytes to store, in hexadecimal.
     pub fn to_hex(&self) -> String {
         use std::fmt::Write as _;

@@ -4,6 +4,7 @@ pub mod bus;
 pub mod clock;
 pub mod cypher;
 pub mod neo4j;
+pub mod postgres;
 pub mod redis;
 pub mod sql;
 pub mod sqlite;

@@ -1,0 +1,99 @@
+//! The port `Metadata`: the log and what is published.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use quipu_resolvers::change::{Accepted, Change, Entry};
+use quipu_resolvers::fault::Fault;
+use quipu_resolvers::guard::{Allowed, TenantId};
+use quipu_resolvers::ports::{Call, Metadata, Terms};
+use quipu_schema::ontology::Ontology;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Row, query, query_as, query_scalar};
+
+use super::accept::{end, parsed};
+use super::session::{Failure, within};
+use super::{PUBLISHING, Postgres, names, publish};
+use crate::stores::logged::{last_of_portion, number};
+
+#[async_trait]
+impl Metadata for Postgres {
+    async fn accept(&self, change: &Allowed<Change>, terms: Terms<'_>, call: Call<'_>) -> Result<Accepted, Fault> {
+        self.0.accept(change, terms, call).await
+    }
+
+    async fn log(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Entry>, Fault> {
+        let work = async |connection: &mut PgConnection| match names::tenant_key(connection, tenant).await? {
+            Some(key) => {
+                names::show(connection, key).await?;
+                log(connection, key, i64::try_from(after).unwrap_or(i64::MAX), i64::from(limit)).await
+            }
+            None => Ok(Vec::new()),
+        };
+        self.0.look(None, work).await
+    }
+
+    async fn head(&self, tenant: &TenantId) -> Result<u64, Fault> {
+        let work = async |connection: &mut PgConnection| {
+            let Some(key) = names::tenant_key(connection, tenant).await? else { return Ok(None) };
+            names::show(connection, key).await?;
+            Ok(query_scalar("SELECT head FROM tenant WHERE key = $1").bind(key).fetch_optional(connection).await?)
+        };
+        let head: Option<i64> = self.0.look(None, work).await?;
+        Ok(head.map_or(0, number))
+    }
+
+    async fn publish(&self, tenant: &TenantId, sdl: &str, ontology: &Ontology, at: &str) -> Result<u64, Fault> {
+        let deadline = Instant::now() + PUBLISHING;
+        let mut session = self.0.sessions.begin(None, deadline).await.map_err(Failure::fault)?;
+        let published = within(deadline, publish::transact(session.start(), tenant, sdl, ontology, at)).await;
+        session.done(&published);
+        let (version, names) = published.map_err(Failure::fault)??;
+        end(session, deadline).await.map_err(Failure::fault)?;
+        self.0.known.set(tenant, names);
+        Ok(version)
+    }
+
+    async fn published(&self) -> Result<Vec<(TenantId, u64)>, Fault> {
+        let work = async |connection: &mut PgConnection| {
+            Ok(query_as("SELECT name, version FROM published()").fetch_all(connection).await?)
+        };
+        let tenants: Vec<(String, i64)> = self.0.look(None, work).await?;
+        let known = tenants.into_iter().filter_map(|(name, version)| Some((TenantId::parse(&name)?, number(version))));
+        Ok(known.collect())
+    }
+
+    async fn ontology(&self, tenant: &TenantId) -> Result<Option<(u64, String)>, Fault> {
+        let text = "SELECT ontology.version, ontology.sdl FROM tenant JOIN ontology \
+                    ON ontology.tenant = tenant.key AND ontology.version = tenant.version WHERE tenant.key = $1";
+        let work = async |connection: &mut PgConnection| {
+            let Some(key) = names::tenant_key(connection, tenant).await? else { return Ok(None) };
+            names::show(connection, key).await?;
+            Ok(query_as(text).bind(key).fetch_optional(connection).await?)
+        };
+        let found: Option<(i64, String)> = self.0.look(None, work).await?;
+        Ok(found.map(|(version, sdl)| (number(version), sdl)))
+    }
+}
+
+/// A portion of the log of the tenant that is shown.
+async fn log(connection: &mut PgConnection, tenant: i64, after: i64, limit: i64) -> Result<Vec<Entry>, Failure> {
+    let text = "SELECT seq, octet_length(change)::bigint FROM log WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    let lengths: Vec<(i64, i64)> =
+        query_as(text).bind(tenant).bind(after).bind(limit).fetch_all(&mut *connection).await?;
+    let Some(last) = last_of_portion(&lengths) else { return Ok(Vec::new()) };
+    let text =
+        "SELECT seq, at, actor, change, effects FROM log WHERE tenant = $1 AND seq > $2 AND seq <= $3 ORDER BY seq";
+    let rows = query(text).bind(tenant).bind(after).bind(last).fetch_all(connection).await?;
+    rows.iter().map(entry).collect()
+}
+
+fn entry(row: &PgRow) -> Result<Entry, Failure> {
+    Ok(Entry {
+        seq: number(row.try_get(0)?),
+        at: row.try_get(1)?,
+        actor: row.try_get(2)?,
+        change: parsed(row.try_get(3)?)?,
+        effects: parsed(row.try_get(4)?)?,
+    })
+}
