@@ -18,6 +18,7 @@ mod keeping;
 mod neo4j;
 mod outcomes;
 mod plans;
+mod postgres;
 mod reads;
 mod searches;
 mod visibility;
@@ -145,3 +146,4 @@ pub fn skipped(test: &str, why: &str) {
 
 contract_suite!(on_embedded, crate::contract::embedded::opened);
 contract_suite!(on_neo4j, crate::contract::neo4j::opened);
+contract_suite!(on_postgres, crate::contract::postgres::opened);

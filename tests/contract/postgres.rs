@@ -1,0 +1,59 @@
+//! Postgres as the metadata store beside an embedded graph and embedded vectors, and what holds for Postgres alone.
+//!
+//! `scripts/servers/postgres start` starts a server and prints the two variables that these cases need. Without them they are skipped,
+//! each by its name.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use quipu::stores::postgres::{Options, Postgres};
+use quipu::stores::sqlite::{self, Embedded};
+
+use super::Stores;
+
+/// A server for tests.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub owner: String,
+    pub login: String,
+}
+
+/// The server, if there is one; otherwise says that a case is skipped, also where output of tests is kept back.
+pub fn server(case: &str) -> Option<Server> {
+    let (owner, login) = (std::env::var("QUIPU_TEST_POSTGRES"), std::env::var("QUIPU_TEST_POSTGRES_LOGIN"));
+    if let (Ok(owner), Ok(login)) = (owner, login) {
+        return Some(Server { owner, login });
+    }
+    let _ = writeln!(std::io::stderr(), "skipped, for want of Postgres: {case}");
+    None
+}
+
+impl Server {
+    /// Options for a schema that nothing else uses.
+    pub fn fresh(&self) -> Options {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
+        Options {
+            url: self.login.clone(),
+            owner_url: Some(self.owner.clone()),
+            schema: format!("case_{now}_{number}"),
+            ..Options::default()
+        }
+    }
+}
+
+/// Empty stores: rows, registry and log in a schema of their own.
+pub async fn opened(case: &str) -> Option<Stores> {
+    let options = server(case)?.fresh();
+    let directory = tempfile::tempdir().unwrap();
+    let embedded = Embedded::open(&directory.path().join("quipu.db"), sqlite::Options::default()).await.unwrap();
+    let metadata = Postgres::open(options).await.unwrap_or_else(|error| panic!("{error}: {}", error.help));
+    Some(Stores {
+        graph: Arc::new(embedded.graph()),
+        metadata: Arc::new(metadata),
+        vectors: Arc::new(embedded.vectors()),
+        _kept: Box::new(directory),
+    })
+}
