@@ -6,6 +6,12 @@
 CREATE FUNCTION current_tenant() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE
     RETURN nullif(current_setting('quipu.tenant', true), '')::bigint;
 
+-- A property as a value to compare. What was stored while the property had another type counts as absent.
+CREATE FUNCTION number_of(value jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE jsonb_typeof(value) WHEN 'number' THEN value::numeric END;
+CREATE FUNCTION truth_of(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE jsonb_typeof(value) WHEN 'boolean' THEN value::boolean END;
+
 CREATE TABLE tenant (
     key     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name    text COLLATE "C" NOT NULL UNIQUE,

@@ -98,9 +98,11 @@ impl Options {
             let message = format!("the schema \"{}\" has characters that are not allowed", self.schema);
             return Err(self.error(message, "use small letters, digits and underscores"));
         }
+        let name = options.get_application_name().unwrap_or("quipu").to_owned();
         Ok(options
-            .application_name("quipu")
-            .options([("search_path", self.schema.as_str())])
+            .application_name(&name)
+            // A server that works for a client that went away notices within a second.
+            .options([("search_path", self.schema.as_str()), ("client_connection_check_interval", "1000")])
             .statement_cache_capacity(500)
             .disable_statement_logging())
     }

@@ -122,7 +122,7 @@ impl Sessions {
     /// Begins a transaction that shows a tenant, or none.
     pub(super) async fn begin(&self, tenant: Option<i64>, deadline: Instant) -> Result<Session, Failure> {
         // Connections that were idle while the server went away are all found out here, before anything is asked.
-        let mut attempts = self.pool.num_idle() + 1;
+        let mut attempts = self.pool.options().get_max_connections();
         loop {
             let mut session = Session { connection: Some(self.connection(deadline).await?), busy: true, ended: false };
             let begun = within(deadline, session.show(tenant, deadline)).await;

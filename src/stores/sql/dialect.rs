@@ -294,7 +294,8 @@ impl Writer<'_> {
             // Text is put in order by its bytes, as everywhere.
             Family::Text => sql!(self, "(({props} ->> {path}) COLLATE \"C\")"),
             Family::Json => sql!(self, "({props} -> {path})"),
-            family => sql!(self, "CAST({props} -> {path} AS {})", family.type_name(None)),
+            Family::Number => sql!(self, "number_of({props} -> {path})"),
+            Family::Truth => sql!(self, "truth_of({props} -> {path})"),
         }
     }
 
