@@ -318,7 +318,7 @@ pub fn edge(name: &str) -> Field {
 fn stored(name: &str) -> Stored {
     let (name, nullable) = name.strip_suffix('?').map_or((name, false), |name| (name, true));
     let scalar = match name {
-        "grade" | "severity" => Scalar::Int,
+        "grade" | "severity" | "amount" => Scalar::Int,
         "score" | "confidence" | "price" => Scalar::Float,
         "active" => Scalar::Boolean,
         "extra" => Scalar::Json,

@@ -40,7 +40,7 @@ pub(super) async fn of_tenant(connection: &mut PgConnection, key: i64) -> Result
         let Some(sort) = NameOf::of_number(row.try_get::<i32, _>(1)?.into()) else { continue };
         let kind = row.try_get(0)?;
         names.insert(sort, row.try_get(2)?, kind, Vec::new());
-        names.set_places(kind, &row.try_get::<Vec<String>, _>(3)?, &row.try_get::<Vec<String>, _>(4)?);
+        names.set_columns(kind, &row.try_get::<Vec<String>, _>(3)?, &row.try_get::<Vec<String>, _>(4)?);
     }
     Ok(names)
 }
@@ -68,7 +68,7 @@ pub(super) async fn intern(
             .await?;
         let key = row.try_get(0)?;
         names.insert(*sort, name, key, Vec::new());
-        names.set_places(key, &row.try_get::<Vec<String>, _>(1)?, &row.try_get::<Vec<String>, _>(2)?);
+        names.set_columns(key, &row.try_get::<Vec<String>, _>(1)?, &row.try_get::<Vec<String>, _>(2)?);
     }
     Ok(())
 }

@@ -187,7 +187,7 @@ async fn give_columns(connection: &mut PgConnection, names: &mut Names, ontology
             .bind(&numbers)
             .execute(&mut *connection)
             .await?;
-        names.set_places(kind, &texts, &numbers);
+        names.set_columns(kind, &texts, &numbers);
     }
     Ok(())
 }

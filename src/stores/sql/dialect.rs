@@ -7,7 +7,7 @@ use quipu_resolvers::read::{Field, Stored};
 use quipu_resolvers::value::Value;
 use quipu_schema::ontology::Scalar;
 
-use super::names::Place;
+use super::names::OwnColumn;
 use super::record::{Column, Enclosing, Record};
 use super::{Parameter, Path, Writer, sql};
 
@@ -97,6 +97,17 @@ impl Dialect {
         self.say(" LIMIT -1", "")
     }
 
+    /// Whether a property is picked as JSON, and not as the SQL value it is compared by.
+    pub(super) fn is_json(self, stored: &Stored) -> bool {
+        match &stored.scalar {
+            _ if stored.list => true,
+            Scalar::Boolean | Scalar::Json | Scalar::Float => true,
+            // Postgres knows two arrows, and the one that is not JSON is text.
+            Scalar::Int | Scalar::BigInt => self == Self::Postgres,
+            Scalar::Id | Scalar::String | Scalar::DateTime | Scalar::Date | Scalar::Enum(_) => false,
+        }
+    }
+
     /// What follows an arrow that leads to a property.
     pub(super) fn path(self, name: &str) -> Path<'_> {
         Path(name, self)
@@ -125,10 +136,10 @@ impl Family {
     }
 
     /// The type of the expression for a field.
-    fn type_name(self, place: Option<Place>) -> &'static str {
+    fn type_name(self, own: Option<OwnColumn>) -> &'static str {
         match self {
             Self::Text => "text",
-            Self::Number if place.is_some() => "double precision",
+            Self::Number if own.is_some() => "double precision",
             Self::Number => "numeric",
             Self::Truth => "boolean",
             Self::Json => "jsonb",
@@ -300,9 +311,9 @@ impl Writer<'_> {
     }
 
     /// The column of its own that a property of a row has.
-    pub(super) fn own_column(&self, field: &Field, record: &Record) -> Option<Place> {
+    pub(super) fn own_column(&self, field: &Field, record: &Record) -> Option<OwnColumn> {
         match field {
-            Field::Property(stored) => self.names.place(record.kind?, &stored.name),
+            Field::Property(stored) => self.names.column(record.kind?, &stored.name),
             _ => None,
         }
     }

@@ -46,19 +46,19 @@ pub struct Names {
     keys: HashMap<NameOf, HashMap<String, i64>>,
     of_key: HashMap<i64, (NameOf, String)>,
     embedded: HashMap<i64, Vec<String>>,
-    places: HashMap<i64, HashMap<String, Place>>,
+    columns: HashMap<i64, HashMap<String, OwnColumn>>,
 }
 
 /// The column of its own that a property of a row has in Postgres, by its number from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum OwnColumn {
     /// For texts.
     Text(usize),
     /// For numbers.
     Number(usize),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for OwnColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(number) => write!(f, "t{number}"),
@@ -101,15 +101,15 @@ impl Names {
     }
 
     /// Gives columns of their own to properties of a type: those of texts, those of numbers, each in the order of the columns.
-    pub fn set_places(&mut self, key: i64, texts: &[String], numbers: &[String]) {
-        let texts = texts.iter().enumerate().map(|(index, name)| (name.clone(), Place::Text(index + 1)));
-        let numbers = numbers.iter().enumerate().map(|(index, name)| (name.clone(), Place::Number(index + 1)));
-        self.places.insert(key, texts.chain(numbers).collect());
+    pub fn set_columns(&mut self, key: i64, texts: &[String], numbers: &[String]) {
+        let texts = texts.iter().enumerate().map(|(index, name)| (name.clone(), OwnColumn::Text(index + 1)));
+        let numbers = numbers.iter().enumerate().map(|(index, name)| (name.clone(), OwnColumn::Number(index + 1)));
+        self.columns.insert(key, texts.chain(numbers).collect());
     }
 
     /// The column of its own that a property has.
-    pub fn place(&self, key: i64, property: &str) -> Option<Place> {
-        self.places.get(&key)?.get(property).copied()
+    pub fn column(&self, key: i64, property: &str) -> Option<OwnColumn> {
+        self.columns.get(&key)?.get(property).copied()
     }
 
     /// The name behind a key.

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use quipu_resolvers::read::{Field, Place, Stored, Via};
-use quipu_schema::ontology::{Direction, Scalar};
+use quipu_schema::ontology::Direction;
 
-use super::names::NameOf;
-use super::{Dialect, Writer, sql};
+use super::names::{NameOf, OwnColumn};
+use super::{Writer, sql};
 
 /// A record that is in scope under an alias.
 #[derive(Debug, Clone, Copy)]
@@ -107,11 +107,6 @@ pub(super) fn nullable(field: &Field) -> bool {
         Field::Property(stored) | Field::EdgeProperty(stored) => stored.nullable,
         Field::Id | Field::Type | Field::EdgeKey | Field::AllProperties => false,
     }
-}
-
-/// Whether a property is picked as JSON, and not as the SQL value it is compared by.
-fn is_json(stored: &Stored) -> bool {
-    stored.list || matches!(stored.scalar, Scalar::Boolean | Scalar::Json | Scalar::Float)
 }
 
 /// Whether looking at a field takes a look into JSON.
@@ -241,7 +236,10 @@ impl Writer<'_> {
             Field::Type if record.place != Place::Relationships => {
                 sql!(self, "'{}'{}", of.replace('\'', "''"), self.dialect.of_text());
             }
-            Field::Property(stored) => self.typed(record.column("props"), stored),
+            Field::Property(stored) => match self.own_column(field, record) {
+                Some(own @ OwnColumn::Text(_)) => sql!(self, "{}.{own}", record.name()),
+                _ => self.typed(record.column("props"), stored),
+            },
             Field::EdgeProperty(stored) => self.typed(record.edge_column("props"), stored),
             Field::AllProperties => sql!(self, "json(coalesce({}.props, '{{}}'))", record.name()),
             Field::Id | Field::Type | Field::EdgeKey => self.compared(field, record),
@@ -251,7 +249,7 @@ impl Writer<'_> {
     /// The column of a carried record that holds what a property is picked as: a key that the records were put in order by.
     fn sorted_column(&self, field: &Field, record: &Record) -> Option<usize> {
         let (Field::Property(stored) | Field::EdgeProperty(stored)) = field else { return None };
-        if !record.carried || is_json(stored) {
+        if !record.carried || self.dialect.is_json(stored) {
             return None;
         }
         let found = self.sorted.iter().find(|(alias, key, _)| *alias == record.alias && key == field);
@@ -259,7 +257,7 @@ impl Writer<'_> {
     }
 
     fn typed(&mut self, props: Column<'_>, stored: &Stored) {
-        let arrow = if is_json(stored) || self.dialect == Dialect::Postgres { "->" } else { "->>" };
+        let arrow = if self.dialect.is_json(stored) { "->" } else { "->>" };
         sql!(self, "{props} {arrow} {}", self.dialect.path(&stored.name));
     }
 

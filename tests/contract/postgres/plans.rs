@@ -17,7 +17,7 @@ use super::{plain, server};
 fn names(tenant: i64, kind: i64) -> Names {
     let mut names = Names::of_tenant(tenant);
     names.insert(NameOf::Row, "Contract", kind, Vec::new());
-    names.set_places(kind, &["facility_id".to_owned()], &[]);
+    names.set_columns(kind, &["facility_id".to_owned()], &[]);
     names
 }
 
