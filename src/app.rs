@@ -12,7 +12,7 @@ use quipu_resolvers::{Engine, Ports, Settings};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::config::{CacheUrl, Config, ConfigError, StoreUrl};
+use crate::config::{CacheUrl, Config, ConfigError};
 use crate::http::{self, AppState, Condition, Parts, Probe, Readiness};
 use crate::ingest::chunk::{self, TokenCount, Words};
 use crate::ingest::documents::Splitter;
@@ -22,10 +22,13 @@ use crate::ops::Metrics;
 use crate::stores::bus::LocalBus;
 use crate::stores::clock::SystemClock;
 use crate::stores::redis::{self, RedisBus};
-use crate::stores::sqlite::{Embedded, OpenError, Options};
+use crate::stores::{neo4j, postgres, sqlite};
 use crate::tenants::Tenants;
 
 mod follow;
+mod stores;
+
+use stores::Stores;
 
 /// Tokens that neighbouring passages of a document share, so that what is said across a border is found.
 const OVERLAP: usize = 32;
@@ -40,7 +43,13 @@ pub enum AppError {
     Config(#[from] ConfigError),
     /// The store's file cannot be used.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] sqlite::OpenError),
+    /// Neo4j cannot be used as configured.
+    #[error(transparent)]
+    Graph(#[from] neo4j::OpenError),
+    /// Postgres cannot be used as configured.
+    #[error(transparent)]
+    Metadata(#[from] postgres::OpenError),
     /// Redis cannot be used as configured.
     #[error(transparent)]
     Cache(#[from] redis::OpenError),
@@ -69,7 +78,7 @@ pub struct App {
     pub embedder: LazyEmbedder,
     /// Keeps vectors in step with the log.
     pub relay: Relay,
-    store: Arc<Embedded>,
+    stores: Stores,
     /// What other instances are told by, if there is such a thing.
     redis: Option<Arc<RedisBus>>,
 }
@@ -86,7 +95,7 @@ impl App {
             // Whoever has no key to sign with makes no cursors that another process could open.
             cursor_secret: config.cursor_key().unwrap_or_else(|_| rand::random::<[u8; 32]>().to_vec()),
         };
-        let store = open_store(&config).await?;
+        let stores = Stores::open(&config).await?;
         let redis = open_redis(&config).await?;
         let bus: Arc<dyn Bus> = match &redis {
             Some(redis) => redis.clone(),
@@ -96,17 +105,17 @@ impl App {
         let threads = embedding.threads.map_or_else(cores, usize::from);
         let embedder = LazyEmbedder::new(&embedding.model, embedding.dylib.clone(), threads);
         let ports = Ports {
-            graph: Arc::new(store.graph()),
-            metadata: Arc::new(store.metadata()),
-            vectors: Arc::new(store.vectors()),
+            graph: stores.graph.clone(),
+            metadata: stores.metadata.clone(),
+            vectors: stores.vectors.clone(),
             embedder: Arc::new(embedder.clone()),
             bus,
             clock: Arc::new(SystemClock),
         };
         let engine = Engine::new(ports.clone(), settings);
-        let tenants = Tenants::new(engine.clone(), ports.metadata.clone());
+        let tenants = Tenants::new(engine.clone(), ports.clone());
         let relay = Relay::new(&ports, Turn::beside(&config.store.path));
-        Ok(Self { config, ports, engine, tenants, embedder, relay, store, redis })
+        Ok(Self { config, ports, engine, tenants, embedder, relay, stores, redis })
     }
 
     /// Serves until `shutdown` is done, then lets requests finish for as long as `server.drain` says, and closes the stores.
@@ -115,9 +124,6 @@ impl App {
     /// When there is no key for tokens, the store fails at the start, or the listener does.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
         self.tenants.refresh().await?;
-        for tenant in self.tenants.names() {
-            self.engine.catch_up(&tenant).await?;
-        }
         let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Metrics(error.to_string()))?);
         let state = AppState::new(Parts {
             config: self.config.clone(),
@@ -134,7 +140,7 @@ impl App {
         let served = http::serve(listener, state, shutdown).await;
         // Whatever is cut off here is a transaction that did not happen; its position says where to go on.
         background.shutdown().await;
-        self.store.close().await;
+        self.stores.close().await;
         served.map_err(AppError::Serve)
     }
 
@@ -165,7 +171,7 @@ impl App {
 
     /// Closes the stores.
     pub async fn close(self) {
-        self.store.close().await;
+        self.stores.close().await;
     }
 }
 
@@ -182,20 +188,11 @@ fn sizer_of(embedder: &LazyEmbedder, runtime: &tokio::runtime::Handle) -> (Arc<d
     }
 }
 
-/// Opens the store that the configuration names. One arm per technology.
-async fn open_store(config: &Config) -> Result<Arc<Embedded>, OpenError> {
-    match (&config.graph.url, &config.metadata.url, &config.vectors.url) {
-        (StoreUrl::Embedded, StoreUrl::Embedded, StoreUrl::Embedded) => {
-            Embedded::open(&config.store.path, Options::default()).await
-        }
-    }
-}
-
 /// Connects to what other instances are told by, when it is configured.
 async fn open_redis(config: &Config) -> Result<Option<Arc<RedisBus>>, AppError> {
     let CacheUrl::Redis(url) = &config.cache.url else { return Ok(None) };
     let options = redis::Options {
-        url: String::from_utf8_lossy(url.expose()).into_owned(),
+        url: url.text().to_owned(),
         password: config.cache_password()?,
         prefix: config.cache.prefix.clone(),
     };

@@ -17,7 +17,9 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-pub use form::{ByteSize, CacheUrl, LogFormat, Mode, Secret, StoreUrl, duration};
+pub use form::{
+    ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, StoreUrl, Tenancy, duration,
+};
 pub use sections::{
     Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store, Vectors,
 };
@@ -29,7 +31,15 @@ const PREFIX: &str = "QUIPU_";
 /// Names the file when no `--config` does.
 const FILE_VARIABLE: &str = "QUIPU_CONFIG";
 /// Variables that begin like ours and are no settings: they are for the project's scripts.
-const SCRIPTS: [&str; 5] = ["QUIPU_CACHE", "QUIPU_CHROMIUM", "QUIPU_DEMO_LIMIT", "QUIPU_REDIS_DIR", "QUIPU_URL"];
+const SCRIPTS: [&str; 7] = [
+    "QUIPU_CACHE",
+    "QUIPU_CHROMIUM",
+    "QUIPU_DEMO_LIMIT",
+    "QUIPU_NEO4J_DIR",
+    "QUIPU_POSTGRES_DIR",
+    "QUIPU_REDIS_DIR",
+    "QUIPU_URL",
+];
 /// So do those that tell tests where servers are.
 const TESTS: &str = "QUIPU_TEST_";
 const DEFAULT_FILE: &str = "quipu.toml";
@@ -220,8 +230,21 @@ impl Config {
 
     /// The password of the cache, from where it is configured.
     pub fn cache_password(&self) -> Result<Option<String>, ConfigError> {
-        let given = given("cache.password", self.cache.password.as_ref(), self.cache.password_file.as_deref())?;
-        Ok(given.map(|password| String::from_utf8_lossy(password.expose()).into_owned()))
+        password("cache.password", self.cache.password.as_ref(), self.cache.password_file.as_deref())
+    }
+
+    /// The password of the graph, from where it is configured.
+    pub fn graph_password(&self) -> Result<Option<String>, ConfigError> {
+        password("graph.password", self.graph.password.as_ref(), self.graph.password_file.as_deref())
+    }
+
+    /// The passwords of the metadata's login and of its owner, from where they are configured.
+    pub fn metadata_passwords(&self) -> Result<[Option<String>; 2], ConfigError> {
+        let Metadata { password: login, password_file, owner_password, owner_password_file, .. } = &self.metadata;
+        Ok([
+            password("metadata.password", login.as_ref(), password_file.as_deref())?,
+            password("metadata.owner_password", owner_password.as_ref(), owner_password_file.as_deref())?,
+        ])
     }
 
     /// How the engine behaves under this configuration.
@@ -232,6 +255,11 @@ impl Config {
             cursor_secret: self.cursor_key()?,
         })
     }
+}
+
+/// A password that is given in place or in the file that `NAME_file` names.
+fn password(name: &str, inline: Option<&Secret>, file: Option<&Path>) -> Result<Option<String>, ConfigError> {
+    Ok(given(name, inline, file)?.map(|password| password.text().to_owned()))
 }
 
 /// A secret that is given in place or in the file that `NAME_file` names.

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Principal, TenantId};
-use quipu_resolvers::ports::{Metadata, Served};
-use quipu_resolvers::{Answer, Ask, Bound, Engine};
+use quipu_resolvers::ports::Served;
+use quipu_resolvers::{Answer, Ask, Bound, Engine, Ports};
 
 use crate::http::{Gateway, TenantApi};
 
@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(300);
 /// Tenants by name, each with the API of its newest ontology that compiles.
 pub struct Tenants {
     engine: Arc<Engine>,
-    metadata: Arc<dyn Metadata>,
+    ports: Ports,
     served: ArcSwap<HashMap<TenantId, Arc<Serving>>>,
     /// Versions that do not compile, so that each is told of once.
     refused: Mutex<HashMap<TenantId, u64>>,
@@ -36,8 +36,8 @@ struct Serving {
 
 impl Tenants {
     /// Knows of no tenant yet; see [`Tenants::refresh`].
-    pub fn new(engine: Arc<Engine>, metadata: Arc<dyn Metadata>) -> Arc<Self> {
-        Arc::new(Self { engine, metadata, served: ArcSwap::default(), refused: Mutex::default() })
+    pub fn new(engine: Arc<Engine>, ports: Ports) -> Arc<Self> {
+        Arc::new(Self { engine, ports, served: ArcSwap::default(), refused: Mutex::default() })
     }
 
     /// The tenants that are served.
@@ -55,7 +55,7 @@ impl Tenants {
     /// # Errors
     /// When the store fails; then everything is served as before.
     pub async fn refresh(&self) -> Result<(), Fault> {
-        let published = self.metadata.published().await?;
+        let published = self.ports.metadata.published().await?;
         let before = self.served.load_full();
         let mut now = HashMap::with_capacity(published.len());
         let mut changed = published.len() != before.len();
@@ -91,12 +91,13 @@ impl Tenants {
     }
 
     async fn load(&self, tenant: &TenantId) -> Result<Option<Arc<Serving>>, Fault> {
-        let Some((version, sdl)) = self.metadata.ontology(tenant).await? else { return Ok(None) };
+        let Some((version, sdl)) = self.ports.metadata.ontology(tenant).await? else { return Ok(None) };
         let (engine, name) = (self.engine.clone(), tenant.clone());
         // Large ontologies take tens of milliseconds, which no request should have to wait for.
         let compiled = tokio::task::spawn_blocking(move || compile(&engine, name, version, &sdl)).await;
         match compiled.map_err(|error| Fault::internal("tenants", error))? {
             Ok(bound) => {
+                self.prepare(&bound).await?;
                 tracing::info!(%tenant, version, "serving");
                 Ok(Some(Arc::new(Serving { engine: self.engine.clone(), bound })))
             }
@@ -106,6 +107,16 @@ impl Tenants {
                 Ok(None)
             }
         }
+    }
+
+    /// Lets the graph follow the log, and makes what the ontology needs of it.
+    ///
+    /// # Errors
+    /// A store's; the ontology cannot be served then.
+    pub async fn prepare(&self, bound: &Bound) -> Result<(), Fault> {
+        let served = bound.served();
+        self.engine.catch_up(&served.tenant).await?;
+        self.ports.graph.prepare(&served.tenant, &served.ontology).await
     }
 
     fn is_refused(&self, tenant: &TenantId, version: u64) -> bool {

@@ -100,6 +100,8 @@ impl From<AppError> for Failure {
         match error {
             AppError::Config(error) => error.into(),
             AppError::Open(error) => error.into(),
+            AppError::Graph(error) => Self::store(error.to_string()).help(error.help),
+            AppError::Metadata(error) => Self::store(error.to_string()).help(error.help),
             AppError::Store(fault) => fault.into(),
             AppError::Cache(_) | AppError::Serve(_) | AppError::Metrics(_) => Self::store(error.to_string()),
         }

@@ -19,9 +19,6 @@ impl Migrate {
         let path = config.store.path.clone();
         let app = App::open(config).await?;
         app.tenants.refresh().await?;
-        for tenant in app.tenants.names() {
-            app.engine.catch_up(&tenant).await?;
-        }
         app.close().await;
         print(format_args!("{} is up to date\n", path.display()));
         Ok(())

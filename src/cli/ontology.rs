@@ -146,9 +146,10 @@ impl Publish {
     async fn run(self, config: Config, sdl: String, ontology: Compiled) -> Result<(), Failure> {
         let app = App::open(config).await?;
         // What the server would do with it, before it is asked to.
-        tenants::compile(&app.engine, self.tenant.clone(), 1, &sdl).map_err(Failure::refused)?;
+        let bound = tenants::compile(&app.engine, self.tenant.clone(), 1, &sdl).map_err(Failure::refused)?;
         let before = app.ports.metadata.ontology(&self.tenant).await?;
         let version = app.ports.metadata.publish(&self.tenant, &sdl, &ontology, &app.now()).await?;
+        app.tenants.prepare(&bound).await?;
         let left = app.relay.left(&self.tenant, &ontology).await?;
         app.close().await;
         let told = match before {

@@ -265,6 +265,11 @@ impl Secret {
     pub fn expose(&self) -> &[u8] {
         self.0.as_bytes()
     }
+
+    /// The text, for a client of the server that asks for it.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -314,6 +319,16 @@ macro_rules! words {
 }
 
 words! {
+    /// How the tenants of a graph are told apart.
+    Tenancy: "\"property\" or \"database\"" {
+        /// Every node and relationship says whose it is.
+        Property = "property",
+        /// The database holds one tenant, as others wrote it.
+        Database = "database",
+    }
+}
+
+words! {
     /// Who uses this process.
     Mode: "\"development\" or \"production\"" {
         /// Developers: introspection, suggestions and the playground are on.
@@ -331,31 +346,66 @@ words! {
     }
 }
 
-/// Where instances tell each other of changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CacheUrl {
-    /// Nowhere: this process runs alone.
-    Embedded,
-    /// On a Redis server. The URL may hold a password.
-    Redis(Secret),
+/// Defines a setting that is "embedded" or the URL of a server, which may hold credentials and is never shown.
+macro_rules! places {
+    ($(#[doc = $doc:literal])+ $name:ident: $expected:literal { $(#[doc = $embedded:literal])+ Embedded, $(#[doc = $server_doc:literal])+ $server:ident = [$($scheme:literal),+] }) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum $name {
+            $(#[doc = $embedded])+
+            Embedded,
+            $(#[doc = $server_doc])+
+            $server(Secret),
+        }
+
+        impl Form for $name {
+            const EXPECTED: &'static str = $expected;
+
+            fn take(raw: &Raw<'_>) -> Option<Self> {
+                match raw.text()? {
+                    "embedded" => Some(Self::Embedded),
+                    url if [$($scheme),+].iter().any(|scheme| url.starts_with(scheme)) => Some(Self::$server(Secret::new(url))),
+                    _ => None,
+                }
+            }
+
+            fn show(&self) -> Option<String> {
+                match self {
+                    Self::Embedded => Some(quoted("embedded")),
+                    Self::$server(_) => None,
+                }
+            }
+        }
+    };
 }
 
-impl Form for CacheUrl {
-    const EXPECTED: &'static str = "\"embedded\", or a URL like \"redis://host:6379\"";
-
-    fn take(raw: &Raw<'_>) -> Option<Self> {
-        match raw.text()? {
-            "embedded" => Some(Self::Embedded),
-            url if url.starts_with("redis://") => Some(Self::Redis(Secret::new(url))),
-            _ => None,
-        }
+places! {
+    /// Where nodes and relationships are.
+    GraphUrl: "\"embedded\", or a URL like \"neo4j://host:7687\" (neo4j+s:// with TLS)" {
+        /// In the file that `store.path` names.
+        Embedded,
+        /// On a Neo4j server.
+        Neo4j = ["neo4j://", "neo4j+s://", "neo4j+ssc://", "bolt://", "bolt+s://", "bolt+ssc://"]
     }
+}
 
-    fn show(&self) -> Option<String> {
-        match self {
-            Self::Embedded => Some(quoted("embedded")),
-            Self::Redis(_) => None,
-        }
+places! {
+    /// Where rows, keys, log and ontologies are.
+    MetadataUrl: "\"embedded\", or a URL like \"postgres://user@host:5432/database\"" {
+        /// In the file that `store.path` names.
+        Embedded,
+        /// On a Postgres server.
+        Postgres = ["postgres://", "postgresql://"]
+    }
+}
+
+places! {
+    /// Where instances tell each other of changes.
+    CacheUrl: "\"embedded\", or a URL like \"redis://host:6379\"" {
+        /// Nowhere: this process runs alone.
+        Embedded,
+        /// On a Redis server.
+        Redis = ["redis://"]
     }
 }
 

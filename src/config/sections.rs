@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use quipu_resolvers as engine;
 
-use super::form::{ByteSize, CacheUrl, LogFormat, Mode, Secret, Setting, StoreUrl};
+use super::form::{
+    ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, StoreUrl, Tenancy,
+};
 
 /// Names a setting and says what it means.
 #[derive(Debug, Clone, Copy)]
@@ -114,14 +116,44 @@ sections! {
 
     /// Nodes and relationships.
     graph: Graph {
-        /// Where they are: "embedded" is the store's file.
-        url: StoreUrl = StoreUrl::Embedded;
+        /// Where they are: "embedded" is the store's file, or a URL like "neo4j://host:7687" (neo4j+s:// with TLS).
+        url: GraphUrl = GraphUrl::Embedded;
+        /// The user, if it is not part of the URL.
+        user: String = "neo4j".into();
+        /// The password, if it is not part of the URL.
+        password: Option<Secret> = None;
+        /// A file with that password, instead of `password`.
+        password_file: Option<PathBuf> = None;
+        /// The database; when not set, the server's default.
+        database: Option<String> = None;
+        /// How tenants are told apart: "property" marks every node and relationship, "database" serves one tenant's database as it stands.
+        tenancy: Tenancy = Tenancy::Property;
+        /// Most connections to a server.
+        connections: NonZeroUsize = count(32);
+        /// Longest wait for a connection before a request is refused with OVERLOADED.
+        wait: Duration = seconds(2);
     }
 
     /// Rows, keys, the log of changes and published ontologies.
     metadata: Metadata {
-        /// Where they are: "embedded" is the store's file.
-        url: StoreUrl = StoreUrl::Embedded;
+        /// Where they are: "embedded" is the store's file, or a URL like "postgres://user@host:5432/database" of a role that owns nothing.
+        url: MetadataUrl = MetadataUrl::Embedded;
+        /// The password, if it is not part of the URL.
+        password: Option<Secret> = None;
+        /// A file with that password, instead of `password`.
+        password_file: Option<PathBuf> = None;
+        /// The same database as the role that owns the tables: with it, `migrate` and every start bring them up to date.
+        owner_url: Option<Secret> = None;
+        /// The owner's password, if it is not part of that URL.
+        owner_password: Option<Secret> = None;
+        /// A file with that password, instead of `owner_password`.
+        owner_password_file: Option<PathBuf> = None;
+        /// The schema that holds all tables.
+        schema: String = "quipu".into();
+        /// Most connections to a server.
+        connections: NonZeroUsize = count(16);
+        /// Longest wait for a connection before a request is refused with OVERLOADED.
+        wait: Duration = seconds(2);
     }
 
     /// Vectors of embedded texts.

@@ -14,8 +14,12 @@ use super::{check, migrations};
 pub struct Options {
     /// Address of the database as the role that reads and writes, with credentials.
     pub url: String,
+    /// Password of that role, when the address has none.
+    pub password: Option<String>,
     /// Address as the role that owns the tables; migrations run at start when it is given.
     pub owner_url: Option<String>,
+    /// Password of the owner, when that address has none.
+    pub owner_password: Option<String>,
     /// The schema that holds everything; letters, digits and underscores.
     pub schema: String,
     /// Most connections.
@@ -31,7 +35,9 @@ impl Default for Options {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             url: String::new(),
+            password: None,
             owner_url: None,
+            owner_password: None,
             schema: "quipu".to_owned(),
             connections: u32::try_from(cores * 4).unwrap_or(64).clamp(8, 64),
             wait: Duration::from_secs(2),
@@ -85,7 +91,7 @@ impl Options {
         PgConnectOptions::from_str(&self.url).map(|known| known.get_username().to_owned()).unwrap_or_default()
     }
 
-    fn parse(&self, url: &str, whose: &str) -> Result<PgConnectOptions, OpenError> {
+    fn parse(&self, url: &str, password: Option<&str>, whose: &str) -> Result<PgConnectOptions, OpenError> {
         let form = "write it as postgres://user:password@host:port/database";
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
             return Err(self.error(format!("{whose} is not an address of Postgres"), form));
@@ -98,6 +104,10 @@ impl Options {
             let message = format!("the schema \"{}\" has characters that are not allowed", self.schema);
             return Err(self.error(message, "use small letters, digits and underscores"));
         }
+        let options = match password {
+            Some(password) => options.password(password),
+            None => options,
+        };
         let name = options.get_application_name().unwrap_or("quipu").to_owned();
         Ok(options
             .application_name(&name)
@@ -109,8 +119,11 @@ impl Options {
 
     /// A connection as the owner.
     pub(super) async fn connect_owner(&self) -> Result<PgConnection, OpenError> {
-        let url = self.owner_url.as_deref().unwrap_or(&self.url);
-        let options = self.parse(url, "the owner's address")?;
+        let (url, password) = match &self.owner_url {
+            Some(url) => (url.as_str(), self.owner_password.as_deref()),
+            None => (self.url.as_str(), self.password.as_deref()),
+        };
+        let options = self.parse(url, password, "the owner's address")?;
         self.connect(&options).await
     }
 
@@ -159,7 +172,7 @@ fn refused(options: &PgConnectOptions, error: &sqlx::Error) -> OpenError {
 
 /// Migrates if an owner is given, checks, and makes the pool.
 pub(super) async fn open(options: &Options) -> Result<Sessions, OpenError> {
-    let login = options.parse(&options.url, "the address")?;
+    let login = options.parse(&options.url, options.password.as_deref(), "the address")?;
     let mut connection = options.connect(&login).await?;
     check::server(&mut connection, options).await?;
     check::role(&mut connection, options).await?;

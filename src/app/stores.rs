@@ -1,0 +1,155 @@
+//! The stores that the configuration names: one arm per technology.
+
+use std::sync::Arc;
+
+use quipu_resolvers::ports::{Graph, Metadata, Vectors};
+
+use crate::app::AppError;
+use crate::config::{Config, ConfigError, GraphUrl, MetadataUrl, StoreUrl, Tenancy};
+use crate::stores::neo4j::{self, Neo4j, TenancyMode};
+use crate::stores::postgres::{self, Postgres};
+use crate::stores::sqlite::{Embedded, Options};
+
+/// Everything that is open.
+pub struct Stores {
+    /// Nodes and relationships.
+    pub graph: Arc<dyn Graph>,
+    /// Rows, registry, log and ontologies.
+    pub metadata: Arc<dyn Metadata>,
+    /// Vectors.
+    pub vectors: Arc<dyn Vectors>,
+    embedded: Option<Arc<Embedded>>,
+    postgres: Option<Postgres>,
+}
+
+impl Stores {
+    /// Opens what is configured, and looks whether it can be used. The file is made only where something is in it.
+    ///
+    /// # Errors
+    /// When a store cannot be used as configured.
+    pub async fn open(config: &Config) -> Result<Self, AppError> {
+        // Servers first: what is wrong with them is told before a file is made.
+        let (neo4j, postgres) = tokio::try_join!(open_neo4j(config), open_postgres(config))?;
+        let StoreUrl::Embedded = config.vectors.url;
+        let file = Embedded::open(&config.store.path, Options::default()).await?;
+        let graph: Arc<dyn Graph> = match neo4j {
+            Some(neo4j) => Arc::new(neo4j),
+            None => Arc::new(file.graph()),
+        };
+        let metadata: Arc<dyn Metadata> = match &postgres {
+            Some(postgres) => Arc::new(postgres.clone()),
+            None => Arc::new(file.metadata()),
+        };
+        let vectors: Arc<dyn Vectors> = Arc::new(file.vectors());
+        Ok(Self { graph, metadata, vectors, embedded: Some(file), postgres })
+    }
+
+    /// Closes all of them; nothing can be asked any more.
+    pub async fn close(&self) {
+        if let Some(embedded) = &self.embedded {
+            embedded.close().await;
+        }
+        if let Some(postgres) = &self.postgres {
+            postgres.close().await;
+        }
+    }
+}
+
+async fn open_neo4j(config: &Config) -> Result<Option<Neo4j>, AppError> {
+    let (graph, GraphUrl::Neo4j(url)) = (&config.graph, &config.graph.url) else { return Ok(None) };
+    let given = Credentials::of(url.text());
+    let password = match (given.password, config.graph_password()?) {
+        (Some(_), Some(_)) => return Err(twice("graph.password", "graph.url").into()),
+        (Some(password), None) | (None, Some(password)) => password,
+        (None, None) => String::new(),
+    };
+    let options = neo4j::Options {
+        url: given.url,
+        user: given.user.unwrap_or_else(|| graph.user.clone()),
+        password,
+        database: graph.database.clone(),
+        pool: graph.connections.get(),
+        wait: graph.wait,
+        tenancy: match graph.tenancy {
+            Tenancy::Property => TenancyMode::Property,
+            Tenancy::Database => TenancyMode::Database,
+        },
+        namespace: String::new(),
+    };
+    Ok(Some(Neo4j::open(options).await?))
+}
+
+async fn open_postgres(config: &Config) -> Result<Option<Postgres>, AppError> {
+    let (metadata, MetadataUrl::Postgres(url)) = (&config.metadata, &config.metadata.url) else { return Ok(None) };
+    let [password, owner_password] = config.metadata_passwords()?;
+    let owner = metadata.owner_url.as_ref();
+    for (url, password, name) in
+        [(Some(url), &password, "metadata.password"), (owner, &owner_password, "metadata.owner_password")]
+    {
+        if password.is_some() && url.is_some_and(|url| Credentials::of(url.text()).password.is_some()) {
+            return Err(twice(name, "the URL").into());
+        }
+    }
+    let options = postgres::Options {
+        url: url.text().to_owned(),
+        password,
+        owner_url: owner.map(|url| url.text().to_owned()),
+        owner_password,
+        schema: metadata.schema.clone(),
+        connections: u32::try_from(metadata.connections.get()).unwrap_or(u32::MAX),
+        wait: metadata.wait,
+        ..postgres::Options::default()
+    };
+    Ok(Some(Postgres::open(options).await?))
+}
+
+fn twice(name: &str, place: &str) -> ConfigError {
+    ConfigError::one(format!("`{name}` is set, and {place} has a password as well\nhelp: leave one of them out"))
+}
+
+/// A URL taken apart. Credentials in it may be percent-encoded.
+#[derive(Debug, PartialEq)]
+struct Credentials {
+    url: String,
+    user: Option<String>,
+    password: Option<String>,
+}
+
+impl Credentials {
+    fn of(url: &str) -> Self {
+        let none = Self { url: url.to_owned(), user: None, password: None };
+        let Some((scheme, rest)) = url.split_once("://") else { return none };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let Some((credentials, _)) = rest.split_at(end).0.rsplit_once('@') else { return none };
+        let (user, password) = match credentials.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (credentials, None),
+        };
+        let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+        Self {
+            url: format!("{scheme}://{}", &rest[credentials.len() + 1..]),
+            user: Some(user).filter(|user| !user.is_empty()).map(decoded),
+            password: password.map(decoded),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_taken_out_of_urls() {
+        let parts = |url| {
+            let Credentials { url, user, password } = Credentials::of(url);
+            (url, user.unwrap_or_default(), password.unwrap_or_default())
+        };
+        let all = |url: &str, user: &str, password: &str| (url.to_owned(), user.to_owned(), password.to_owned());
+        assert_eq!(parts("neo4j://h:1"), all("neo4j://h:1", "", ""));
+        assert_eq!(parts("neo4j://neo:s3@h:1/x?y=a@b"), all("neo4j://h:1/x?y=a@b", "neo", "s3"));
+        assert_eq!(parts("neo4j+s://neo@h"), all("neo4j+s://h", "neo", ""));
+        assert_eq!(parts("bolt://a:p%40%3a:q@h"), all("bolt://h", "a", "p@::q"));
+        assert_eq!(parts("bolt://:p@h"), all("bolt://h", "", "p"));
+        assert_eq!(parts("h"), all("h", "", ""));
+    }
+}
