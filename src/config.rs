@@ -17,9 +17,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-pub use form::{
-    ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, StoreUrl, Tenancy, duration,
-};
+pub use form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, StoreUrl, Tenancy, duration};
 pub use sections::{
     Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store, Vectors,
 };

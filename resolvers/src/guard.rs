@@ -8,8 +8,9 @@ use quipu_schema::policy::{Authentication, Operation, Policy, Rule};
 
 use crate::fault::{Code, Fault};
 use crate::ports::{Matching, Nearest, VectorOf, Within};
-use crate::read::{Field, Pick, Place, Predicate, Read, Related, Target};
+use crate::read::{Field, Pick, Place, Predicate, Read, Related, Target, Via, Window};
 use crate::rules;
+use crate::value::Value;
 use crate::ways;
 
 mod write;
@@ -85,6 +86,36 @@ impl<T> Allowed<T> {
     /// The question.
     pub fn get(&self) -> &T {
         &self.inner
+    }
+}
+
+impl Allowed<Matching> {
+    /// For a store whose texts are those of records elsewhere: of these ids, the records of the search's type at `index` that the search may find.
+    /// One row with the id for each. No ids beyond the search's types: of those nothing is visible.
+    pub fn found(&self, index: usize, ids: Vec<Value>) -> Allowed<Read> {
+        let within = self.inner.within.get(index);
+        let place = if within.is_some_and(|within| within.row) { Place::Rows } else { Place::Nodes };
+        let (of, visible, filter) = match within {
+            Some(within) => (within.of.clone(), within.visible.clone(), within.filter.clone()),
+            None => (String::new(), Predicate::False, Predicate::False),
+        };
+        let target = Target {
+            of,
+            filter: Predicate::one_of(Field::Id, ids).and(filter),
+            visible,
+            picks: vec![Pick::Field(Field::Id)],
+        };
+        let read = Read {
+            place,
+            via: Via::Root,
+            targets: vec![target],
+            sort: Vec::new(),
+            window: Window::default(),
+            rows: true,
+            total: false,
+            figures: Vec::new(),
+        };
+        Allowed { tenant: self.tenant.clone(), inner: read }
     }
 }
 

@@ -32,13 +32,13 @@ impl Stores {
         let (neo4j, postgres) = tokio::try_join!(open_neo4j(config), open_postgres(config))?;
         let StoreUrl::Embedded = config.vectors.url;
         let file = Embedded::open(&config.store.path, Options::default()).await?;
-        let graph: Arc<dyn Graph> = match neo4j {
-            Some(neo4j) => Arc::new(neo4j),
-            None => Arc::new(file.graph()),
-        };
         let metadata: Arc<dyn Metadata> = match &postgres {
             Some(postgres) => Arc::new(postgres.clone()),
             None => Arc::new(file.metadata()),
+        };
+        let graph: Arc<dyn Graph> = match neo4j {
+            Some(neo4j) => Arc::new(neo4j.with_rows(metadata.clone())),
+            None => Arc::new(file.graph()),
         };
         let vectors: Arc<dyn Vectors> = Arc::new(file.vectors());
         Ok(Self { graph, metadata, vectors, embedded: Some(file), postgres })

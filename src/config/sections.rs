@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use quipu_resolvers as engine;
 
-use super::form::{
-    ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, StoreUrl, Tenancy,
-};
+use super::form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, StoreUrl, Tenancy};
 
 /// Names a setting and says what it means.
 #[derive(Debug, Clone, Copy)]

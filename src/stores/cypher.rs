@@ -7,7 +7,7 @@
 //!
 //! A type is its labels ([`Labels`]), a property is a property of the same name ([`stored`] says in which form), and what belongs to
 //! the gateway begins with `_`, which no name of an ontology does: `_tenant` and `_key` (of parallel relationships), and what full
-//! text needs, `_text` and `_scope` under the label `_Text`.
+//! text needs, `_text` and `_scope` under the label `_Text`, and nodes `_Row` for the texts of rows ([`rows`]).
 
 use std::fmt;
 
@@ -19,6 +19,7 @@ pub mod labels;
 mod outcome;
 mod predicate;
 mod record;
+pub mod rows;
 pub mod schema;
 pub mod search;
 pub mod stored;

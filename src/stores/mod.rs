@@ -12,6 +12,7 @@ pub mod sqlite;
 mod digests;
 mod fitting;
 mod fold;
+mod holdings;
 mod known;
 mod logged;
 mod verdict;

@@ -7,7 +7,7 @@
 //! then every type has its name for a label.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -25,6 +25,7 @@ mod failure;
 mod graph;
 mod open;
 mod prepare;
+mod rows;
 mod session;
 
 use decode::Decoded;
@@ -49,6 +50,8 @@ struct Inner {
     labels: RwLock<HashMap<TenantId, Arc<Labels>>>,
     /// Labels and types of relationships that have their constraint or index.
     made: Mutex<HashSet<String>>,
+    /// Who has the rows whose texts are searched here.
+    rows: OnceLock<Arc<dyn Reader>>,
 }
 
 impl Neo4j {
@@ -58,8 +61,8 @@ impl Neo4j {
     /// When it cannot be reached, refuses user or password, is too old, or lacks the database. The message names no credentials.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let sessions = open::connect(&options).await?;
-        let (labels, made) = (RwLock::default(), Mutex::default());
-        Ok(Self(Arc::new(Inner { sessions, mode: options.tenancy, namespace: options.namespace, labels, made })))
+        let (labels, made, rows) = (RwLock::default(), Mutex::default(), OnceLock::new());
+        Ok(Self(Arc::new(Inner { sessions, mode: options.tenancy, namespace: options.namespace, labels, made, rows })))
     }
 
     /// The name of a tenant in the database.

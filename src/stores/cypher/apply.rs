@@ -112,17 +112,27 @@ pub fn link(way: Way<'_>, links: &[(&str, &str, &str, &Map<String, Json>)], scop
 
 /// Indexes the texts of nodes again: all the texts of a node's properties `names` together.
 pub fn index(tenant: &str, of: &str, ids: &[&str], names: &[String], scope: Scope<'_>) -> Statement {
+    let (text, named) = indexed(&node("n", of, "id", scope), tenant, of, ids, names);
+    of_tenant(text, named, scope)
+}
+
+/// Text and parameters that index the texts of what `pattern` finds as `n` for each `id`.
+pub(super) fn indexed(
+    pattern: &str,
+    tenant: &str,
+    of: &str,
+    ids: &[&str],
+    names: &[String],
+) -> (String, Vec<(&'static str, Parameter)>) {
     let text = format!(
-        "UNWIND $ids AS id MATCH {} WITH n, [name IN $names WHERE n[name] IS :: STRING NOT NULL | n[name]] AS texts \
+        "UNWIND $ids AS id MATCH {pattern} WITH n, [name IN $names WHERE n[name] IS :: STRING NOT NULL | n[name]] AS texts \
          FOREACH (x IN CASE size(texts) WHEN 0 THEN [1] ELSE [] END | REMOVE n:_Text REMOVE n._text REMOVE n._scope) \
          FOREACH (x IN CASE size(texts) WHEN 0 THEN [] ELSE [1] END | \
          SET n:_Text SET n._text = {} SET n._scope = $scope)",
-        node("n", of, "id", scope),
         folded("reduce(all = '', text IN texts | all + text + '\\n')")
     );
     let names = Parameter::List(names.iter().map(|name| name.as_str().into()).collect());
-    let named = vec![("ids", texts(ids)), ("names", names), ("scope", Parameter::Text(scope_of(tenant, of))), marks()];
-    of_tenant(text, named, scope)
+    (text, vec![("ids", texts(ids)), ("names", names), ("scope", Parameter::Text(scope_of(tenant, of))), marks()])
 }
 
 /// Ids of a type after one, in order, at most `limit`: rows of `id`.
@@ -150,15 +160,15 @@ fn by_property(scope: Scope<'_>) -> bool {
     matches!(scope.tenancy, Tenancy::Property(_))
 }
 
-fn properties(set: &Map<String, Json>) -> Parameter {
+pub(super) fn properties(set: &Map<String, Json>) -> Parameter {
     Parameter::Map(set.iter().map(|(name, value)| (name.clone(), property(value))).collect())
 }
 
-fn texts(ids: &[&str]) -> Parameter {
+pub(super) fn texts(ids: &[&str]) -> Parameter {
     Parameter::List(ids.iter().map(|id| Parameter::from(*id)).collect())
 }
 
-fn plain(text: String, named: Vec<(&str, Parameter)>) -> Statement {
+pub(super) fn plain(text: String, named: Vec<(&str, Parameter)>) -> Statement {
     let parameters = named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Statement { text, parameters }
 }

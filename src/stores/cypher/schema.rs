@@ -11,6 +11,7 @@ use super::{Labels, quoted};
 pub fn own() -> Vec<String> {
     vec![
         "CREATE CONSTRAINT IF NOT EXISTS FOR (q:_Quipu) REQUIRE q._tenant IS UNIQUE".to_owned(),
+        "CREATE CONSTRAINT IF NOT EXISTS FOR (n:_Row) REQUIRE (n._tenant, n._of, n.id) IS UNIQUE".to_owned(),
         format!(
             "CREATE FULLTEXT INDEX {INDEX} IF NOT EXISTS FOR (n:_Text) ON EACH [n._text, n._scope] \
              OPTIONS {{indexConfig: {{`fulltext.analyzer`: 'standard-no-stop-words'}}}}"

@@ -59,7 +59,7 @@ pub(super) fn scope_of(tenant: &str, of: &str) -> String {
 
 /// A question in Lucene's language. Words are letters and digits only, in quotes; nothing else of them reaches it. Tenant and types
 /// count nothing for the score.
-fn query(words: &[String], tenant: &str, types: &[&str]) -> String {
+pub(super) fn query(words: &[String], tenant: &str, types: &[&str]) -> String {
     let types: Vec<String> = types.iter().map(|of| format!("_scope:{}", word('k', of))).collect();
     let words: Vec<String> = words.iter().map(|word| format!("_text:\"{word}\"")).collect();
     format!("+_scope:{}^0 +({})^0 +({})", word('t', tenant), types.join(" "), words.join(" "))

@@ -11,7 +11,7 @@ use quipu_resolvers::ports::Applied;
 
 use super::failure::Failure;
 use super::session::{Work, query};
-use super::{BACKGROUND, Neo4j, column};
+use super::{BACKGROUND, Neo4j, column, rows};
 use crate::stores::cypher::apply::{self, Texts, Way};
 use crate::stores::cypher::{Labels, Scope, Statement};
 use crate::stores::fold::{Folded, fold};
@@ -63,7 +63,7 @@ fn position(row: &Row) -> Result<u64, Failure> {
 }
 
 /// The rows of a statement in a transaction.
-pub(super) async fn rows(transaction: &mut Txn, statement: &Statement) -> Result<Vec<Row>, Failure> {
+pub(super) async fn fetch(transaction: &mut Txn, statement: &Statement) -> Result<Vec<Row>, Failure> {
     let mut stream = transaction.execute(query(statement, None)).await?;
     let mut rows = Vec::new();
     while let Some(row) = stream.next(transaction.handle()).await? {
@@ -74,7 +74,7 @@ pub(super) async fn rows(transaction: &mut Txn, statement: &Statement) -> Result
 
 /// The sum of a statement's `count`.
 async fn count(transaction: &mut Txn, statement: &Statement) -> Result<u64, Failure> {
-    let rows = rows(transaction, statement).await?;
+    let rows = fetch(transaction, statement).await?;
     let counts = rows.iter().map(|row| column::<i64>(row, "count"));
     let sum: i64 = counts.sum::<Result<_, _>>().map_err(Failure::Answer)?;
     Ok(u64::try_from(sum).unwrap_or_default())
@@ -82,7 +82,7 @@ async fn count(transaction: &mut Txn, statement: &Statement) -> Result<u64, Fail
 
 /// Takes the tenant's turn at its graph: the position, and the texts that are indexed.
 pub(super) async fn begin(transaction: &mut Txn, tenant: &str) -> Result<(u64, Texts), Failure> {
-    let rows = rows(transaction, &apply::begin(tenant)).await?;
+    let rows = fetch(transaction, &apply::begin(tenant)).await?;
     let row = rows.first().ok_or_else(|| Failure::Answer("no position came back".to_owned()))?;
     let texts: Option<String> = column(row, "texts").map_err(Failure::Answer)?;
     let texts = texts.map(|texts| serde_json::from_str(&texts)).transpose();
@@ -121,6 +121,7 @@ impl Work for Writing<'_> {
             relationships_deleted: self.unlink(transaction, &folded).await? + self.delete(transaction, &folded).await?,
             relationships_created: self.put(transaction, &folded, &texts).await?,
         };
+        rows::follow(transaction, self.tenant, &folded, &texts).await?;
         transaction.run(query(&apply::set_position(self.tenant, last.seq), None)).await?;
         Ok(applied)
     }
@@ -187,7 +188,7 @@ impl Writing<'_> {
     }
 }
 
-fn by_type<'a>(records: impl Iterator<Item = &'a Ref>) -> BTreeMap<&'a str, Vec<&'a str>> {
+pub(super) fn by_type<'a>(records: impl Iterator<Item = &'a Ref>) -> BTreeMap<&'a str, Vec<&'a str>> {
     let mut types: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for record in records {
         types.entry(&record.of).or_default().push(&record.id);
@@ -195,10 +196,10 @@ fn by_type<'a>(records: impl Iterator<Item = &'a Ref>) -> BTreeMap<&'a str, Vec<
     types
 }
 
-/// Takes the properties of nodes that a change says are indexed; says whether any was new.
+/// Takes the properties that a change says are indexed; says whether any was new.
 fn learn(texts: &mut Texts, folded: &Folded<'_>) -> bool {
     let mut news = false;
-    for ((_, of), names) in folded.embedded.iter().filter(|((row, _), _)| !row) {
+    for ((_, of), names) in &folded.embedded {
         let known = texts.entry((*of).to_owned()).or_default();
         for name in names.iter().filter(|name| !known.iter().any(|known| known == *name)).collect::<Vec<_>>() {
             known.push((*name).to_owned());

@@ -16,20 +16,34 @@ impl Graph for Neo4j {
     async fn matching(&self, matching: &Allowed<Matching>, call: Call<'_>) -> Result<Vec<Hit>, Fault> {
         let (tenant, asked) = (matching.tenant(), matching.get());
         let words = words(&asked.text);
-        if words.is_empty() || asked.within.iter().all(|within| within.row) {
+        if words.is_empty() {
             return Ok(Vec::new());
+        }
+        let mut hits = self.matching_rows(matching, &words, call).await?;
+        if asked.within.iter().all(|within| within.row) {
+            return Ok(hits);
         }
         let name = self.name(tenant);
         let statement = self.written(tenant, |scope| search::matching(asked, &words, &name, scope));
-        self.query(statement, call, |rows| {
-            let hit = |row: &neo4rs::Row| {
-                let place = usize::try_from(column::<i64>(row, "i")?).ok().and_then(|place| asked.within.get(place));
-                let of = place.ok_or("a hit of no type")?.of.clone();
-                Ok(Hit { of, id: column(row, "id")?, score: column(row, "score")? })
-            };
-            rows.iter().map(hit).collect()
-        })
-        .await
+        let nodes: Vec<Hit> = self
+            .query(statement, call, |rows| {
+                let hit = |row: &neo4rs::Row| {
+                    let place =
+                        usize::try_from(column::<i64>(row, "i")?).ok().and_then(|place| asked.within.get(place));
+                    let of = place.ok_or("a hit of no type")?.of.clone();
+                    Ok(Hit { of, id: column(row, "id")?, score: column(row, "score")? })
+                };
+                rows.iter().map(hit).collect()
+            })
+            .await?;
+        if hits.is_empty() {
+            return Ok(nodes);
+        }
+        // One index has ranked both.
+        hits.extend(nodes);
+        hits.sort_by(|a, b| b.score.total_cmp(&a.score));
+        hits.truncate(asked.limit as usize);
+        Ok(hits)
     }
 
     async fn apply(&self, tenant: &TenantId, entries: &[Entry]) -> Result<Applied, Fault> {

@@ -9,7 +9,7 @@ use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
 use quipu_schema::ontology::Ontology;
 
-use super::apply::{Named, begin, rows, set_texts};
+use super::apply::{Named, begin, fetch, set_texts};
 use super::failure::Failure;
 use super::session::{Work, query};
 use super::{Neo4j, TenancyMode, column};
@@ -73,8 +73,8 @@ impl Neo4j {
     /// Indexes the texts of the types of which other properties than before are embedded. The new ones are noted first: changes that come
     /// meanwhile are indexed by them, and what is gone through twice is the same as once.
     async fn fit_texts(&self, tenant: &TenantId, ontology: &Ontology, deadline: Instant) -> Result<(), Failure> {
-        let nodes = ontology.types.values().filter(|entity| entity.is_node());
-        let wanted: Texts = nodes
+        let types = ontology.types.values();
+        let wanted: Texts = types
             .map(|entity| (entity.name.clone(), entity.embedded().map(|property| property.stored.clone()).collect()))
             .filter(|(_, names): &(String, Vec<String>)| !names.is_empty())
             .collect();
@@ -84,7 +84,10 @@ impl Neo4j {
         let types: BTreeSet<&String> = held.keys().chain(wanted.keys()).collect();
         for of in types.into_iter().filter(|of| held.get(*of) != wanted.get(*of)) {
             let names = wanted.get(of).map_or(&[][..], Vec::as_slice);
-            self.index_type(tenant, of, names, deadline).await?;
+            match ontology.types.get(of).filter(|entity| !entity.is_node()) {
+                Some(entity) => self.index_rows(tenant, ontology, entity, deadline).await?,
+                None => self.index_type(tenant, of, names, deadline).await?,
+            }
         }
         Ok(())
     }
@@ -139,7 +142,7 @@ impl Work for Indexing<'_> {
     type Done = Option<String>;
 
     async fn work(&self, transaction: &mut Txn) -> Result<Option<String>, Failure> {
-        let found = rows(transaction, &apply::ids_after(self.of, &self.after, PORTION, self.scope)).await?;
+        let found = fetch(transaction, &apply::ids_after(self.of, &self.after, PORTION, self.scope)).await?;
         let ids: Vec<String> =
             found.iter().map(|row| column(row, "id")).collect::<Result<_, _>>().map_err(Failure::Answer)?;
         let all: Vec<&str> = ids.iter().map(String::as_str).collect();

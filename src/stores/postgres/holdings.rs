@@ -1,24 +1,15 @@
-//! What the log says of the records that are there. The graph may be in another store and may lag behind; the log has all of it, nodes,
-//! rows and relationships alike. It is gone through once for each question, in portions, and only the property in question is kept.
+//! What the log says of the records that are there, while an ontology is published over them.
 
-use std::collections::BTreeMap;
-
-use quipu_resolvers::change::{Change, Op};
+use quipu_resolvers::change::Change;
 use quipu_resolvers::ports::Terms;
-use serde_json::Value as Json;
 use sqlx::postgres::PgConnection;
 use sqlx::query_as;
 
 use super::accept::{self, parsed};
 use super::session::Failure;
 use crate::stores::fitting::{Fits, Held, Holder, Holders, Meeting};
+use crate::stores::holdings::{self, ENTRIES, Portions};
 use crate::stores::sql::names::Names;
-
-/// Entries of a portion.
-const ENTRIES: i64 = 100;
-
-/// Holders that are there, with the value of a property that they have.
-pub(super) type Values = BTreeMap<Holder, Option<Json>>;
 
 /// The transaction that publishes.
 pub(super) struct InLog<'a> {
@@ -26,22 +17,27 @@ pub(super) struct InLog<'a> {
     pub(super) names: &'a mut Names,
 }
 
+impl Portions for InLog<'_> {
+    type Failure = Failure;
+
+    async fn portion(&mut self, after: i64, names: &[String]) -> Result<Vec<(i64, Change)>, Failure> {
+        let text = "SELECT seq, change FROM log WHERE tenant = $1 AND seq > $2 \
+                    AND EXISTS (SELECT 1 FROM unnest($3::text[]) AS name WHERE strpos(change, name) > 0) ORDER BY seq LIMIT $4";
+        let query = query_as(text).bind(self.names.tenant).bind(after).bind(names).bind(ENTRIES);
+        let entries: Vec<(i64, String)> = query.fetch_all(&mut *self.connection).await?;
+        entries.into_iter().map(|(seq, change)| Ok((seq, parsed(&change)?))).collect()
+    }
+}
+
 impl Held for InLog<'_> {
     type Failure = Failure;
 
     async fn count(&mut self, holders: &Holders, meeting: Meeting<'_>) -> Result<i64, Failure> {
-        let stored = match meeting {
-            Meeting::Any => "",
-            Meeting::Has(stored) | Meeting::Lacks(stored) | Meeting::Holds { stored, .. } => stored,
-        };
-        let values = values(self.connection, self.names.tenant, holders, stored).await?;
-        let met = values.values().filter(|value| meets(value.as_ref(), meeting)).count();
-        Ok(i64::try_from(met).unwrap_or(i64::MAX))
+        holdings::count(self, holders, meeting).await
     }
 
     async fn lacking(&mut self, holders: &Holders, stored: &str) -> Result<Vec<Holder>, Failure> {
-        let values = values(self.connection, self.names.tenant, holders, stored).await?;
-        Ok(values.into_iter().filter(|(_, value)| value.is_none()).map(|(holder, _)| holder).collect())
+        holdings::lacking(self, holders, stored).await
     }
 
     async fn accept(&mut self, change: Change, terms: Terms<'_>) -> Result<Fits, Failure> {
@@ -52,85 +48,5 @@ impl Held for InLog<'_> {
             }
             Err(refusal) => Ok(Err(refusal)),
         }
-    }
-}
-
-fn meets(value: Option<&Json>, meeting: Meeting<'_>) -> bool {
-    match meeting {
-        Meeting::Any => true,
-        Meeting::Has(_) => value.is_some(),
-        Meeting::Lacks(_) => value.is_none(),
-        Meeting::Holds { list: false, text, .. } => value.and_then(Json::as_str) == Some(text),
-        Meeting::Holds { list: true, text, .. } => {
-            value.and_then(Json::as_array).is_some_and(|items| items.iter().any(|item| item.as_str() == Some(text)))
-        }
-    }
-}
-
-/// The holders that are there and their values of a property.
-pub(super) async fn values(
-    connection: &mut PgConnection,
-    tenant: i64,
-    holders: &Holders,
-    stored: &str,
-) -> Result<Values, Failure> {
-    // Entries that do not name any of the types are left where they are.
-    let text = "SELECT seq, change FROM log WHERE tenant = $1 AND seq > $2 \
-                AND EXISTS (SELECT 1 FROM unnest($3::text[]) AS name WHERE strpos(change, name) > 0) ORDER BY seq LIMIT $4";
-    let names: Vec<String> = match holders {
-        Holders::Records { of, .. } => vec![Json::from(of.as_str()).to_string()],
-        Holders::Links { of, from, to } => [of, from, to].map(|name| Json::from(name.as_str()).to_string()).to_vec(),
-    };
-    let (mut values, mut after) = (Values::new(), 0);
-    loop {
-        let entries: Vec<(i64, String)> =
-            query_as(text).bind(tenant).bind(after).bind(&names).bind(ENTRIES).fetch_all(&mut *connection).await?;
-        let Some((last, _)) = entries.last() else { return Ok(values) };
-        after = *last;
-        for (_, change) in &entries {
-            let change: Change = parsed(change)?;
-            change.ops.iter().for_each(|op| follow(&mut values, op, holders, stored));
-        }
-    }
-}
-
-/// Does to the holders what an operation did.
-fn follow(values: &mut Values, op: &Op, holders: &Holders, stored: &str) {
-    match (holders, op) {
-        (Holders::Records { of, row }, Op::Put { record, row: of_row, set, .. })
-            if record.of == *of && row == of_row =>
-        {
-            note(values.entry(Holder::Record(record.id.clone())).or_default(), set.get(stored));
-        }
-        (Holders::Records { of, row }, Op::Delete { record, row: of_row }) if record.of == *of && row == of_row => {
-            values.remove(&Holder::Record(record.id.clone()));
-        }
-        (Holders::Links { of, from, to }, Op::Link { relationship_type, from: start, to: end, key, set })
-            if relationship_type == of && start.of == *from && end.of == *to =>
-        {
-            let holder = Holder::Link(start.id.clone(), end.id.clone(), key.clone());
-            note(values.entry(holder).or_default(), set.get(stored));
-        }
-        (Holders::Links { of, from, to }, Op::Unlink { relationship_type, from: start, to: end, key })
-            if relationship_type == of && start.of == *from && end.of == *to =>
-        {
-            values.retain(|holder, _| {
-                let Holder::Link(a, b, known) = holder else { return true };
-                *a != start.id || *b != end.id || key.as_ref().is_some_and(|key| key != known)
-            });
-        }
-        (Holders::Links { from, to, .. }, Op::Delete { record, row: false }) => values.retain(|holder, _| {
-            let Holder::Link(start, end, _) = holder else { return true };
-            !(record.of == *from && record.id == *start || record.of == *to && record.id == *end)
-        }),
-        _ => {}
-    }
-}
-
-fn note(held: &mut Option<Json>, set: Option<&Json>) {
-    match set {
-        None => {}
-        Some(Json::Null) => *held = None,
-        Some(value) => *held = Some(value.clone()),
     }
 }

@@ -1,20 +1,20 @@
 //! Publishing an ontology: its text, keys for all its names, and what follows from it for records that are there already: defaults
 //! and refusals (`fitting.rs`), unique values, and columns of their own for properties that are looked for or sorted by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::TenantId;
 use quipu_schema::ontology::{EntityType, Ontology, Property, Scalar};
-use serde_json::Value as Json;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, query, query_as, query_scalar};
 
-use super::holdings::{self, InLog};
+use super::holdings::InLog;
 use super::rows::{NUMBERS, TEXTS, number_in, text_in};
 use super::session::Failure;
 use super::{accept, names, registry};
-use crate::stores::fitting::{Fitting, Holder, Holders};
+use crate::stores::fitting::{Fitting, Holders};
+use crate::stores::holdings;
 use crate::stores::logged::number;
 use crate::stores::sql::names::{NameOf, Names};
 
@@ -44,7 +44,7 @@ pub(super) async fn transact(
         }
     }
     for entity in ontology.types.values() {
-        if let Err(refusal) = keep_unique(connection, &names, entity).await? {
+        if let Err(refusal) = keep_unique(connection, &mut names, entity).await? {
             return Ok(Err(refusal));
         }
     }
@@ -90,7 +90,7 @@ fn names_of(ontology: &Ontology) -> BTreeSet<(NameOf, &str)> {
 /// Takes the values of properties that have become unique into the registry, and forgets those that are unique no more.
 async fn keep_unique(
     connection: &mut PgConnection,
-    names: &Names,
+    names: &mut Names,
     entity: &EntityType,
 ) -> Result<Result<(), Fault>, Failure> {
     let row = !entity.is_node();
@@ -110,19 +110,15 @@ async fn keep_unique(
         .await?;
     for property in wanted.iter().filter(|property| !held.iter().any(|held| held == *property)) {
         let holders = Holders::Records { of: entity.name.clone(), row };
-        let values = holdings::values(connection, names.tenant, &holders, property).await?;
-        let mut owners: BTreeMap<String, Option<String>> = BTreeMap::new();
-        let mut twice: Option<String> = None;
-        for (holder, value) in values {
-            let (Holder::Record(id), Some(value)) = (holder, value) else { continue };
-            if let Some(value) = take(&mut owners, id, &value) {
-                twice = Some(twice.map_or(value.clone(), |least| least.min(value)));
+        let mut log = InLog { connection: &mut *connection, names: &mut *names };
+        let owners = match holdings::owners(holdings::values(&mut log, &holders, property).await?) {
+            Ok(owners) => owners,
+            Err(value) => {
+                let message = format!("{}.{property} cannot be unique: {value} is there twice", entity.name);
+                return Ok(Err(Fault::client(Code::Conflict, message)));
             }
-        }
-        if let Some(value) = twice {
-            let message = format!("{}.{property} cannot be unique: {value} is there twice", entity.name);
-            return Ok(Err(Fault::client(Code::Conflict, message)));
-        }
+        };
+        let owners: Vec<(String, Option<String>)> = owners.into_iter().map(|(value, id)| (value, Some(id))).collect();
         let taken: Vec<_> = owners.iter().map(|(value, id)| (kind, *property, value.as_str(), id)).collect();
         registry::take(connection, names.tenant, &taken).await?;
     }
@@ -133,14 +129,6 @@ async fn keep_unique(
         .execute(connection)
         .await?;
     Ok(Ok(()))
-}
-
-/// Notes who has a value; returns the value when somebody has it already.
-fn take(owners: &mut BTreeMap<String, Option<String>>, id: String, value: &Json) -> Option<String> {
-    let value = value.to_string();
-    let taken = owners.contains_key(&value).then(|| value.clone());
-    owners.entry(value).or_insert(Some(id));
-    taken
 }
 
 /// Gives columns of their own to properties of rows that ask for an index, and to those that joins look for, as long as there are

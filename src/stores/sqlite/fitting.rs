@@ -1,13 +1,15 @@
-//! What the file says of the records that are there, while an ontology is published over them.
+//! What the file says of the records that are there, while an ontology is published over them. Nodes that are in another store are those of
+//! the log.
 
 use quipu_resolvers::change::Change;
 use quipu_resolvers::ports::Terms;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, query_as, query_scalar};
 
-use super::accept;
+use super::accept::{self, json, parsed};
 use super::connections::Failure;
 use crate::stores::fitting::{Fits, Held, Holder, Holders, Meeting};
+use crate::stores::holdings::{self, ENTRIES, Portions};
 use crate::stores::sql;
 use crate::stores::sql::names::{NameOf, Names};
 
@@ -15,17 +17,43 @@ use crate::stores::sql::names::{NameOf, Names};
 pub(super) struct InFile<'a> {
     pub(super) connection: &'a mut SqliteConnection,
     pub(super) names: &'a mut Names,
+    /// Whether nodes and relationships are here.
+    pub(super) holds_graph: bool,
+}
+
+impl InFile<'_> {
+    fn holds(&self, holders: &Holders) -> bool {
+        self.holds_graph || matches!(holders, Holders::Records { row: true, .. })
+    }
+}
+
+impl Portions for InFile<'_> {
+    type Failure = Failure;
+
+    async fn portion(&mut self, after: i64, names: &[String]) -> Result<Vec<(i64, Change)>, Failure> {
+        let text = "SELECT seq, change FROM log WHERE tenant = ? AND seq > ? \
+                    AND EXISTS (SELECT 1 FROM json_each(?) AS name WHERE instr(log.change, name.value) > 0) ORDER BY seq LIMIT ?";
+        let query = query_as(text).bind(self.names.tenant).bind(after).bind(json(names)?).bind(ENTRIES);
+        let entries: Vec<(i64, String)> = query.fetch_all(&mut *self.connection).await?;
+        entries.into_iter().map(|(seq, change)| Ok((seq, parsed(&change)?))).collect()
+    }
 }
 
 impl Held for InFile<'_> {
     type Failure = Failure;
 
     async fn count(&mut self, holders: &Holders, meeting: Meeting<'_>) -> Result<i64, Failure> {
+        if !self.holds(holders) {
+            return holdings::count(self, holders, meeting).await;
+        }
         let text = format!("SELECT count(*) FROM {} AND {}", from(self.names, holders), condition(meeting));
         Ok(query_scalar(AssertSqlSafe(text)).bind(self.names.tenant).fetch_one(&mut *self.connection).await?)
     }
 
     async fn lacking(&mut self, holders: &Holders, stored: &str) -> Result<Vec<Holder>, Failure> {
+        if !self.holds(holders) {
+            return holdings::lacking(self, holders, stored).await;
+        }
         let (from, lacking) = (from(self.names, holders), condition(Meeting::Lacks(stored)));
         if let Holders::Records { .. } = holders {
             let text = format!("SELECT held.id FROM {from} AND {lacking} ORDER BY held.id");

@@ -13,8 +13,10 @@ use sqlx::{AssertSqlSafe, Connection, query, query_as, query_scalar};
 use super::accept::parsed;
 use super::connections::Failure;
 use super::fitting::InFile;
+use super::registry::each;
 use super::{graph, known, tenants, text};
-use crate::stores::fitting::Fitting;
+use crate::stores::fitting::{Fitting, Holders};
+use crate::stores::holdings;
 use crate::stores::logged::number;
 use crate::stores::sql;
 use crate::stores::sql::names::{NameOf, Names};
@@ -42,7 +44,7 @@ pub(super) async fn transact(
     }
     // One that does not compile any more says nothing of what was there.
     if let Some(old) = before.filter(|text| text != sdl).and_then(|text| quipu_schema::compile(&text).ok()) {
-        let mut held = InFile { connection: &mut transaction, names: &mut names };
+        let mut held = InFile { connection: &mut transaction, names: &mut names, holds_graph };
         if let Err(refusal) = (Fitting { old: &old, new: ontology, at }).fit(&mut held).await? {
             transaction.rollback().await?;
             return Ok(Err(refusal));
@@ -53,11 +55,15 @@ pub(super) async fn transact(
     }
     for entity in ontology.types.values() {
         let place = Place::of(&names, entity);
-        if let Err(refusal) = keep_unique(&mut transaction, &names, entity, &place).await? {
+        let mut held = InFile { connection: &mut transaction, names: &mut names, holds_graph };
+        if let Err(refusal) = keep_unique(&mut held, entity, &place).await? {
             transaction.rollback().await?;
             return Ok(Err(refusal));
         }
-        keep_texts(&mut transaction, &mut names, entity, &place).await?;
+        // A graph that is elsewhere has the texts, of rows as well.
+        if holds_graph {
+            keep_texts(&mut transaction, &mut names, entity, &place).await?;
+        }
     }
     index(&mut transaction, &names, ontology).await?;
     transaction.commit().await?;
@@ -135,48 +141,77 @@ impl Place {
 
 /// Takes the values of properties that have become unique into the registry, and forgets those that are unique no more.
 async fn keep_unique(
-    connection: &mut SqliteConnection,
-    names: &Names,
+    held_here: &mut InFile<'_>,
     entity: &EntityType,
     place: &Place,
 ) -> Result<Result<(), Fault>, Failure> {
+    let tenant = held_here.names.tenant;
+    let in_log = entity.is_node() && !held_here.holds_graph;
     let wanted = entity.properties.values().filter(|property| property.unique && property.stored != "id");
     let wanted: Vec<&str> = wanted.map(|property| property.stored.as_str()).collect();
     let held: String = query_scalar("SELECT distinct_values FROM kind WHERE key = ?")
         .bind(place.key)
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut *held_here.connection)
         .await?;
     let held: Vec<String> = parsed(&held)?;
     for property in held.iter().filter(|property| !wanted.contains(&property.as_str())) {
         query("DELETE FROM taken WHERE tenant = ? AND kind = ? AND property = ?")
-            .bind(names.tenant)
+            .bind(tenant)
             .bind(place.key)
             .bind(property)
-            .execute(&mut *connection)
+            .execute(&mut *held_here.connection)
             .await?;
     }
     for property in wanted.iter().filter(|property| !held.iter().any(|held| held == *property)) {
+        if in_log {
+            if let Err(value) = take_of_log(held_here, entity, place, property).await? {
+                return Ok(Err(there_twice(entity, property, &value)));
+            }
+            continue;
+        }
         let path = sql::path(property);
         let values =
             format!("FROM {} WHERE tenant = ? AND kind = {} AND (props -> {path}) IS NOT NULL", place.table, place.key);
         let twice = format!("SELECT props -> {path} AS value {values} GROUP BY value HAVING count(*) > 1 LIMIT 1");
         let twice: Option<String> =
-            query_scalar(AssertSqlSafe(twice)).bind(names.tenant).fetch_optional(&mut *connection).await?;
+            query_scalar(AssertSqlSafe(twice)).bind(tenant).fetch_optional(&mut *held_here.connection).await?;
         if let Some(value) = twice {
-            let message = format!("{}.{property} cannot be unique: {value} is there twice", entity.name);
-            return Ok(Err(Fault::client(Code::Conflict, message)));
+            return Ok(Err(there_twice(entity, property, &value)));
         }
         let take = format!(
             "INSERT INTO taken (tenant, kind, property, value, id) SELECT tenant, kind, ?, props -> {path}, id {values}"
         );
-        query(AssertSqlSafe(take)).bind(*property).bind(names.tenant).execute(&mut *connection).await?;
+        query(AssertSqlSafe(take)).bind(*property).bind(tenant).execute(&mut *held_here.connection).await?;
     }
     query("UPDATE kind SET distinct_values = ? WHERE key = ?")
         .bind(json!(wanted).to_string())
         .bind(place.key)
-        .execute(connection)
+        .execute(&mut *held_here.connection)
         .await?;
     Ok(Ok(()))
+}
+
+/// Takes the values of a property that nodes have which are in another store, or says which value two of them have.
+async fn take_of_log(
+    held: &mut InFile<'_>,
+    entity: &EntityType,
+    place: &Place,
+    property: &str,
+) -> Result<Result<(), String>, Failure> {
+    let holders = Holders::Records { of: entity.name.clone(), row: false };
+    let owners = match holdings::owners(holdings::values(held, &holders, property).await?) {
+        Ok(owners) => owners,
+        Err(twice) => return Ok(Err(twice)),
+    };
+    let taken: Vec<_> = owners.iter().map(|(value, id)| (place.key, property, value, id)).collect();
+    let text = "INSERT INTO taken (tenant, kind, property, value, id) \
+                SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2)";
+    each(held.connection, held.names.tenant, &taken, text).await?;
+    Ok(Ok(()))
+}
+
+fn there_twice(entity: &EntityType, property: &str, value: &str) -> Fault {
+    Fault::client(Code::Conflict, format!("{}.{property} cannot be unique: {value} is there twice", entity.name))
 }
 
 /// Indexes the texts of a type again when other properties than before are embedded.
