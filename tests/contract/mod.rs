@@ -21,6 +21,7 @@ mod plans;
 mod postgres;
 mod reads;
 mod searches;
+mod servers;
 mod visibility;
 mod windows;
 
@@ -142,6 +143,16 @@ pub fn skipped(test: &str, why: &str) {
     use std::io::Write as _;
     // In one piece and on a line of its own, whatever other tests print meanwhile.
     let _ = std::io::stderr().write_all(format!("\nskipped, {test}: {why}\n").as_bytes());
+}
+
+/// The stores that other suites run on: a file, or the servers when `QUIPU_TEST_STORES` is `servers`.
+pub async fn chosen() -> Stores {
+    match std::env::var("QUIPU_TEST_STORES").as_deref() {
+        Err(_) | Ok("" | "embedded") => embedded::opened("").await,
+        Ok("servers") => servers::opened("").await,
+        Ok(other) => panic!("QUIPU_TEST_STORES is {other}, and must be `embedded` or `servers`"),
+    }
+    .expect("the servers are there")
 }
 
 contract_suite!(on_embedded, crate::contract::embedded::opened);

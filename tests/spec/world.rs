@@ -1,4 +1,4 @@
-//! Two tenants with the same ids and other contents, behind a real engine over the embedded store.
+//! Two tenants with the same ids and other contents, behind a real engine over the stores that are chosen.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use quipu::ingest::relay::{Relay, Step, Turn};
 use quipu::stores::bus::LocalBus;
 use quipu::stores::clock::SystemClock;
-use quipu::stores::sqlite::{Embedded, Options};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::{Embedder, Served, StoreName, Trace};
 use quipu_resolvers::{Ask, Bound, Engine, Ports, Settings};
 use quipu_schema::api::Api;
 use serde_json::{Value as Json, json};
+
+use crate::contract::{self, Stores};
 
 /// The tenants.
 pub const TENANTS: [&str; 2] = ["alpha", "beta"];
@@ -24,7 +25,7 @@ pub struct World {
     bound: Vec<Arc<Bound>>,
     before: Vec<Arc<Bound>>,
     ports: Ports,
-    _directory: tempfile::TempDir,
+    _stores: Stores,
 }
 
 /// Turns a text into a vector by counting letters: near texts share letters.
@@ -83,12 +84,11 @@ impl World {
     }
 
     async fn made(before: &str, now: &str, introspection: bool) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Embedded::open(&directory.path().join("quipu.db"), Options::default()).await.unwrap();
+        let stores = contract::chosen().await;
         let ports = Ports {
-            graph: Arc::new(store.graph()),
-            metadata: Arc::new(store.metadata()),
-            vectors: Arc::new(store.vectors()),
+            graph: stores.graph.clone(),
+            metadata: stores.metadata.clone(),
+            vectors: stores.vectors.clone(),
             embedder: Arc::new(Letters),
             bus: Arc::new(LocalBus::default()),
             clock: Arc::new(SystemClock),
@@ -98,7 +98,7 @@ impl World {
         let engine = Engine::new(ports.clone(), settings);
         let before = published(&engine, &ports, before).await;
         let bound = published(&engine, &ports, now).await;
-        Self { engine, bound, before, ports, _directory: directory }
+        Self { engine, bound, before, ports, _stores: stores }
     }
 
     /// A world with facilities, devices, alerts, vehicles and contracts: the same ids in both tenants.
@@ -190,6 +190,8 @@ async fn published(engine: &Arc<Engine>, ports: &Ports, sdl: &str) -> Vec<Arc<Bo
         let tenant = TenantId::parse(name).unwrap();
         let version = ports.metadata.publish(&tenant, sdl, &ontology, "2026-11-21T10:00:00.000Z").await.unwrap();
         let api = Api::of(&ontology);
+        engine.catch_up(&tenant).await.unwrap();
+        ports.graph.prepare(&tenant, &ontology).await.unwrap();
         bound.push(engine.bind(Served { tenant, version, ontology: ontology.clone(), api }));
     }
     bound
