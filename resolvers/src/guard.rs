@@ -89,36 +89,6 @@ impl<T> Allowed<T> {
     }
 }
 
-impl Allowed<Matching> {
-    /// For a store whose texts are those of records elsewhere: of these ids, the records of the search's type at `index` that the search may find.
-    /// One row with the id for each. No ids beyond the search's types: of those nothing is visible.
-    pub fn found(&self, index: usize, ids: Vec<Value>) -> Allowed<Read> {
-        let within = self.inner.within.get(index);
-        let place = if within.is_some_and(|within| within.row) { Place::Rows } else { Place::Nodes };
-        let (of, visible, filter) = match within {
-            Some(within) => (within.of.clone(), within.visible.clone(), within.filter.clone()),
-            None => (String::new(), Predicate::False, Predicate::False),
-        };
-        let target = Target {
-            of,
-            filter: Predicate::one_of(Field::Id, ids).and(filter),
-            visible,
-            picks: vec![Pick::Field(Field::Id)],
-        };
-        let read = Read {
-            place,
-            via: Via::Root,
-            targets: vec![target],
-            sort: Vec::new(),
-            window: Window::default(),
-            rows: true,
-            total: false,
-            figures: Vec::new(),
-        };
-        Allowed { tenant: self.tenant.clone(), inner: read }
-    }
-}
-
 /// Binds a question to the caller: puts what they may see into every target, condition, count and figure.
 ///
 /// # Errors
@@ -210,6 +180,55 @@ impl Allowed<Nearest> {
     /// The same search with its conditions across stores resolved.
     pub(crate) fn with_resolved(&self, resolved: Nearest) -> Self {
         Self { tenant: self.tenant.clone(), inner: resolved }
+    }
+
+    /// A question for the ids of the records that this search may find, for stores of vectors that know no records: at most `limit`, in no
+    /// order, and only `among` those when they are given. It asks for nothing that the search does not.
+    pub fn records(&self, among: Option<&[String]>, limit: u32) -> Allowed<Read> {
+        Allowed { tenant: self.tenant.clone(), inner: ids_within(&self.inner.within, among, limit) }
+    }
+}
+
+impl Allowed<VectorOf> {
+    /// A question for the id of the record whose vector is asked for, for stores of vectors that know no records. It asks for nothing that
+    /// this does not.
+    pub fn record(&self) -> Allowed<Read> {
+        let among = std::slice::from_ref(&self.inner.id);
+        Allowed { tenant: self.tenant.clone(), inner: ids_within(&self.inner.within, Some(among), 1) }
+    }
+}
+
+impl Allowed<Matching> {
+    /// As [`Allowed<Nearest>::records`], for texts of records that are elsewhere: of the search's type at `index`, those of the ids that the
+    /// search may find. Nothing beyond its types.
+    pub fn records(&self, index: usize, ids: &[String]) -> Option<Allowed<Read>> {
+        let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let inner = ids_within(self.inner.within.get(index)?, Some(ids), limit);
+        Some(Allowed { tenant: self.tenant.clone(), inner })
+    }
+}
+
+/// A question for the ids of records under conditions that are guarded already.
+fn ids_within(within: &Within, among: Option<&[String]>, limit: u32) -> Read {
+    let among = match among {
+        Some(ids) => Predicate::one_of(Field::Id, ids.iter().map(|id| Value::Text(id.clone())).collect()),
+        None => Predicate::True,
+    };
+    let target = Target {
+        of: within.of.clone(),
+        filter: among.and(within.filter.clone()),
+        visible: within.visible.clone(),
+        picks: vec![Pick::Field(Field::Id)],
+    };
+    Read {
+        place: if within.row { Place::Rows } else { Place::Nodes },
+        via: Via::Root,
+        targets: vec![target],
+        sort: Vec::new(),
+        window: Window { limit: Some(limit), ..Window::default() },
+        rows: true,
+        total: false,
+        figures: Vec::new(),
     }
 }
 

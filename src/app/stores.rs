@@ -6,6 +6,7 @@ use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
 use crate::app::AppError;
 use crate::config::{Config, ConfigError, GraphUrl, MetadataUrl, StoreUrl, Tenancy};
+use crate::stores::apart;
 use crate::stores::neo4j::{self, Neo4j, TenancyMode};
 use crate::stores::postgres::{self, Postgres};
 use crate::stores::sqlite::{Embedded, Options};
@@ -40,7 +41,10 @@ impl Stores {
             Some(neo4j) => Arc::new(neo4j.with_rows(metadata.clone())),
             None => Arc::new(file.graph()),
         };
-        let vectors: Arc<dyn Vectors> = Arc::new(file.vectors());
+        let vectors: Arc<dyn Vectors> = match (&config.graph.url, &config.metadata.url) {
+            (GraphUrl::Embedded, MetadataUrl::Embedded) => Arc::new(file.vectors()),
+            _ => apart::over(Arc::new(file.vectors()), graph.clone(), metadata.clone()),
+        };
         Ok(Self { graph, metadata, vectors, embedded: Some(file), postgres })
     }
 

@@ -1,5 +1,6 @@
 //! Adapters of the engine's ports, one file per technology. Query text is written only in `sql` and `cypher`, which are pure.
 
+pub mod apart;
 pub mod bus;
 pub mod clock;
 pub mod cypher;

@@ -11,6 +11,7 @@ use std::fmt;
 use quipu_resolvers::read::{Field, Read};
 use quipu_resolvers::value::Value;
 
+pub mod apart;
 mod at_once;
 mod dialect;
 pub mod names;

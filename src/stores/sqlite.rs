@@ -22,6 +22,7 @@ use super::known::Known;
 use super::sql::{self, Dialect, Parameter, Statement, names::Names};
 
 mod accept;
+mod apart;
 mod codes;
 mod connections;
 mod covered;

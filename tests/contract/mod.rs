@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
+mod apart;
 mod bolt;
 mod changes;
 mod conditions;
@@ -156,5 +157,7 @@ pub async fn chosen() -> Stores {
 }
 
 contract_suite!(on_embedded, crate::contract::embedded::opened);
+contract_suite!(on_vectors_apart, crate::contract::apart::opened);
 contract_suite!(on_neo4j, crate::contract::neo4j::opened);
 contract_suite!(on_postgres, crate::contract::postgres::opened);
+contract_suite!(on_servers, crate::contract::servers::opened);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use quipu::stores::apart;
 use quipu::stores::neo4j::{Neo4j, Options, TenancyMode};
 use quipu::stores::sqlite::{self, Embedded};
 use quipu_resolvers::fault::Code;
@@ -38,27 +39,12 @@ pub fn options() -> Option<Options> {
     })
 }
 
-/// Cases that need of the other stores what these do not do yet when the graph is elsewhere, and why.
-const PENDING: &[(&str, &str)] = &[
-    ("searches::nearest_with_filter", VECTORS),
-    ("searches::few_among_many", VECTORS),
-    ("searches::vectors_come_and_go", VECTORS),
-    ("searches::coverage_of_properties", VECTORS),
-    ("visibility::hidden_in_searches", VECTORS),
-];
-
-const VECTORS: &str = "vectors in the embedded file ask conditions of nodes there only";
-
 /// The store set of a case.
 pub async fn opened(case: &str) -> Option<Stores> {
     let Some(options) = options() else {
         skipped(case, "QUIPU_TEST_NEO4J names no server");
         return None;
     };
-    if let Some((_, why)) = PENDING.iter().find(|(pending, _)| case.ends_with(pending)) {
-        skipped(case, why);
-        return None;
-    }
     let graph = Neo4j::open(options).await.unwrap_or_else(|error| panic!("{error}; {}", error.help));
     Some(beside(graph).await)
 }
@@ -68,12 +54,9 @@ async fn beside(graph: Neo4j) -> Stores {
     let directory = tempfile::tempdir().unwrap();
     let rest = Embedded::open(&directory.path().join("quipu.db"), sqlite::Options::default()).await.unwrap();
     let metadata = Arc::new(rest.metadata());
-    Stores {
-        graph: Arc::new(graph.with_rows(metadata.clone())),
-        metadata,
-        vectors: Arc::new(rest.vectors()),
-        _kept: Box::new(directory),
-    }
+    let graph = Arc::new(graph.with_rows(metadata.clone()));
+    let vectors = apart::over(Arc::new(rest.vectors()), graph.clone(), metadata.clone());
+    Stores { graph, metadata, vectors, _kept: Box::new(directory) }
 }
 
 /// Says so and gives nothing when there is no server.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use quipu::stores::apart;
 use quipu::stores::postgres::{Options, Postgres};
 use quipu::stores::sqlite::{self, Embedded};
 use sqlx::Connection;
@@ -56,12 +57,9 @@ impl Server {
 pub async fn beside(metadata: Postgres) -> Stores {
     let directory = tempfile::tempdir().unwrap();
     let embedded = Embedded::open(&directory.path().join("quipu.db"), sqlite::Options::default()).await.unwrap();
-    Stores {
-        graph: Arc::new(embedded.graph()),
-        metadata: Arc::new(metadata),
-        vectors: Arc::new(embedded.vectors()),
-        _kept: Box::new(directory),
-    }
+    let (graph, metadata) = (Arc::new(embedded.graph()), Arc::new(metadata));
+    let vectors = apart::over(Arc::new(embedded.vectors()), graph.clone(), metadata.clone());
+    Stores { graph, metadata, vectors, _kept: Box::new(directory) }
 }
 
 /// A connection that Quipu knows nothing of, in the schema of some options.

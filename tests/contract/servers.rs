@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use quipu::stores::apart;
 use quipu::stores::neo4j::Neo4j;
 use quipu::stores::postgres::Postgres;
 use quipu::stores::sqlite::{self, Embedded};
@@ -20,10 +21,7 @@ pub async fn opened(case: &str) -> Option<Stores> {
     let metadata = Arc::new(metadata);
     let directory = tempfile::tempdir().unwrap();
     let file = Embedded::open(&directory.path().join("quipu.db"), sqlite::Options::default()).await.unwrap();
-    Some(Stores {
-        graph: Arc::new(graph.with_rows(metadata.clone())),
-        metadata,
-        vectors: Arc::new(file.vectors()),
-        _kept: Box::new(directory),
-    })
+    let graph = Arc::new(graph.with_rows(metadata.clone()));
+    let vectors = apart::over(Arc::new(file.vectors()), graph.clone(), metadata.clone());
+    Some(Stores { graph, metadata, vectors, _kept: Box::new(directory) })
 }

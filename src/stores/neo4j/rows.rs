@@ -103,12 +103,9 @@ async fn allowed(
 ) -> Result<Vec<Hit>, Fault> {
     let mut passed: BTreeSet<(String, String)> = BTreeSet::new();
     for (index, within) in matching.get().within.iter().enumerate().filter(|(_, within)| within.row) {
-        let ids: Vec<Value> =
-            found.iter().filter(|hit| hit.of == within.of).map(|hit| Value::from(hit.id.as_str())).collect();
-        if ids.is_empty() {
-            continue;
-        }
-        let outcome = reader.read(&matching.found(index, ids), call).await?;
+        let ids: Vec<String> = found.iter().filter(|hit| hit.of == within.of).map(|hit| hit.id.clone()).collect();
+        let Some(read) = matching.records(index, &ids).filter(|_| !ids.is_empty()) else { continue };
+        let outcome = reader.read(&read, call).await?;
         let rows = outcome.as_list().ok_or_else(|| Fault::internal(PART, "no list of rows"))?;
         for row in rows {
             let id = row.as_list().and_then(|row| row.first()).and_then(Value::as_text);

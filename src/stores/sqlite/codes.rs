@@ -25,8 +25,8 @@ pub(super) fn signs(vector: &[f32]) -> Vec<u8> {
     vector.chunks(8).map(byte).collect()
 }
 
-/// Row ids of the vectors with the most signs in common, best first, and whether those are all vectors there are.
-pub(super) fn candidates(rows: &[SqliteRow], wanted: &[u8]) -> Result<(Vec<i64>, bool), sqlx::Error> {
+/// Row ids of the vectors with the most signs in common, at least so many, best first, and whether those are all vectors there are.
+pub(super) fn candidates(rows: &[SqliteRow], wanted: &[u8], least: usize) -> Result<(Vec<i64>, bool), sqlx::Error> {
     let mut found: Vec<(u32, i64)> = Vec::new();
     for row in rows {
         let (vectors, signs): (&[u8], &[u8]) = (row.try_get(0)?, row.try_get(1)?);
@@ -34,7 +34,7 @@ pub(super) fn candidates(rows: &[SqliteRow], wanted: &[u8]) -> Result<(Vec<i64>,
         let distances = signs.chunks_exact(wanted.len().max(1)).map(|signs| distance(signs, wanted));
         found.extend(distances.zip(vectors));
     }
-    let most = CANDIDATES.max(found.len() / PART);
+    let most = CANDIDATES.max(found.len() / PART).max(least);
     let complete = found.len() <= most;
     if !complete {
         found.select_nth_unstable(most);

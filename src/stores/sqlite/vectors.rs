@@ -25,7 +25,7 @@ impl Vectors for EmbeddedVectors {
         let rows = self.0.query(store, tenant, call, |names| search::signs(wanted, names), Ok).await?;
         let signs = codes::signs(&wanted.vector);
         // Going through a million vectors takes some hundredths of a second, which other requests should not wait for.
-        let picked = tokio::task::spawn_blocking(move || codes::candidates(&rows, &signs)).await;
+        let picked = tokio::task::spawn_blocking(move || codes::candidates(&rows, &signs, 0)).await;
         let internal = |error: &dyn std::fmt::Display| Fault::internal(store.as_str(), error);
         let (candidates, complete) = picked.map_err(|error| internal(&error))?.map_err(|error| internal(&error))?;
         if candidates.is_empty() {
@@ -42,14 +42,7 @@ impl Vectors for EmbeddedVectors {
 
     async fn vector(&self, record: &Allowed<VectorOf>, call: Call<'_>) -> Result<Option<Vec<f32>>, Fault> {
         let write = |names: &Names| search::vector(record.get(), names);
-        let take = |rows: Vec<SqliteRow>| {
-            let Some(row) = rows.first() else { return Ok(None) };
-            let bytes: &[u8] = row.try_get(0).map_err(|error| error.to_string())?;
-            Ok(Some(
-                bytes.chunks_exact(4).map(|part| f32::from_le_bytes([part[0], part[1], part[2], part[3]])).collect(),
-            ))
-        };
-        self.0.query(StoreName::Vectors, record.tenant(), call, write, take).await
+        self.0.query(StoreName::Vectors, record.tenant(), call, write, |rows| first_vector(&rows)).await
     }
 
     async fn apply(&self, tenant: &TenantId, position: u64, changes: &[VectorChange]) -> Result<(), Fault> {
@@ -115,7 +108,15 @@ impl Embedded {
     }
 }
 
-fn hits(rows: &[SqliteRow], of: &str) -> Result<Vec<Hit>, sqlx::Error> {
+/// The vector in the only column of the first row, if there is one.
+pub(super) fn first_vector(rows: &[SqliteRow]) -> Result<Option<Vec<f32>>, String> {
+    let Some(row) = rows.first() else { return Ok(None) };
+    let bytes: &[u8] = row.try_get(0).map_err(|error| error.to_string())?;
+    Ok(Some(bytes.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)).collect()))
+}
+
+/// The hits in rows of id and score.
+pub(super) fn hits(rows: &[SqliteRow], of: &str) -> Result<Vec<Hit>, sqlx::Error> {
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
         // A score is absent when a vector has no direction.
