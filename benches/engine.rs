@@ -79,6 +79,10 @@ macro_rules! only_reads {
             async fn position(&self, _: &TenantId) -> Result<u64, Fault> {
                 Ok(0)
             }
+
+            async fn clear(&self, _: &TenantId) -> Result<(), Fault> {
+                Err(Fault::internal("benchmark", "nothing is written"))
+            }
         }
     )+};
 }

@@ -147,6 +147,10 @@ pub trait Graph: Reader {
     async fn prepare(&self, _tenant: &TenantId, _ontology: &Ontology) -> Result<(), Fault> {
         Ok(())
     }
+
+    /// Removes everything of a tenant, its texts and its position, so that the whole log is applied anew. The position goes last: whoever
+    /// is interrupted does it again. Refused where others write the same records.
+    async fn clear(&self, tenant: &TenantId) -> Result<(), Fault>;
 }
 
 /// What applying did, for the counters of a mutation's answer.

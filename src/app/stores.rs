@@ -78,7 +78,7 @@ async fn open_neo4j(config: &Config) -> Result<Option<Neo4j>, AppError> {
             Tenancy::Property => TenancyMode::Property,
             Tenancy::Database => TenancyMode::Database,
         },
-        namespace: String::new(),
+        namespace: graph.prefix.clone().map(|prefix| format!("{prefix}/")).unwrap_or_default(),
     };
     Ok(Some(Neo4j::open(options).await?))
 }

@@ -18,7 +18,9 @@ mod migrate;
 mod ontology;
 mod outline;
 mod progress;
+mod rebuild;
 mod serve;
+mod status;
 mod token;
 mod vectors;
 
@@ -59,6 +61,9 @@ enum Command {
     Token(token::Token),
     Import(import::Import),
     Explain(explain::Explain),
+    Status(status::Status),
+    Rebuild(rebuild::Rebuild),
+    Reindex(rebuild::Reindex),
 }
 
 /// Runs the command that the process was started with.
@@ -94,6 +99,9 @@ impl Cli {
             Command::Token(token) => token.run(&load()?),
             Command::Import(import) => block_on(import.run(load()?)),
             Command::Explain(explain) => block_on(explain.run(load()?)),
+            Command::Status(status) => block_on(status.run(load()?)),
+            Command::Rebuild(rebuild) => block_on(rebuild.run(load()?)),
+            Command::Reindex(reindex) => block_on(reindex.run(load()?)),
         }
     }
 }

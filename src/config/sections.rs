@@ -124,6 +124,8 @@ sections! {
         password_file: Option<PathBuf> = None;
         /// The database; when not set, the server's default.
         database: Option<String> = None;
+        /// What the names of tenants begin with in the database, so that several deployments can share it.
+        prefix: Option<String> = None;
         /// How tenants are told apart: "property" marks every node and relationship, "database" serves one tenant's database as it stands.
         tenancy: Tenancy = Tenancy::Property;
         /// Most connections to a server.

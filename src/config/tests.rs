@@ -114,7 +114,7 @@ fn wrong_forms_name_the_key_and_what_was_expected() {
         ("[server]\nbatch = 0", "expected a whole number from 1, found 0"),
         ("[limits]\npage = -1", "expected a whole number from 0 to 4294967295, found -1"),
         ("[playground]\nenabled = \"yes\"", "expected true or false"),
-        ("[graph]\nurl = \"bolt://x\"", "expected \"embedded\""),
+        ("[graph]\nurl = \"http://x\"", "expected \"embedded\""),
         ("[server]\nlisten = ", "quipu.toml:2: "),
     ];
     for (text, part) in expect {
@@ -175,8 +175,8 @@ fn variables_of_the_scripts_are_no_settings() {
         folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
     for script in entries.filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(script).unwrap();
-        let words = text.split(|next: char| next != '_' && !next.is_ascii_uppercase());
-        names.extend(words.filter(|word| word.starts_with(PREFIX)).map(ToOwned::to_owned));
+        let words = text.split(|next: char| next != '_' && !next.is_ascii_uppercase() && !next.is_ascii_digit());
+        names.extend(words.filter(|word| word.len() > PREFIX.len() && word.starts_with(PREFIX)).map(ToOwned::to_owned));
     }
     assert!(names.iter().any(|name| name == "QUIPU_CACHE"), "{names:?}");
     for name in names {

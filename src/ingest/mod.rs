@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod chunk;
+pub mod compare;
 pub mod documents;
 pub mod embed;
 pub mod import;

@@ -25,6 +25,7 @@ mod failure;
 mod graph;
 mod open;
 mod prepare;
+mod remove;
 mod rows;
 mod session;
 

@@ -3,6 +3,7 @@
 mod commands;
 mod demo;
 mod import;
+mod keeping;
 mod meaning;
 mod quipu;
 mod running;

@@ -38,6 +38,25 @@ pub(super) fn refused<T: std::fmt::Debug>(outcome: Result<T, Fault>) -> (Code, S
     }
 }
 
+pub async fn cleared_and_applied_anew(stores: Stores) {
+    fill(&stores).await;
+    let devices = along("HAS_DEVICE", Direction::Out, "Device", vec![pick(Field::Id), pick(edge("since"))]);
+    let read = all("Facility", vec![pick(Field::Id), pick(field("name")), Pick::Read(Box::new(devices))]);
+    let held = async |who| {
+        let words = super::searches::found(&stores, who, "fish").await;
+        (ask(&stores, who, read.clone()).await, words)
+    };
+    let (alpha, beta) = (held("alpha").await, held("beta").await);
+    assert_ne!(alpha.0, json!([]));
+    stores.graph.clear(&tenant("alpha")).await.unwrap();
+    assert_eq!(stores.graph.position(&tenant("alpha")).await.unwrap(), 0);
+    assert_eq!(held("alpha").await, (json!([]), Vec::new()));
+    assert_eq!(held("beta").await, beta, "the other tenant's graph stays");
+    follow(&stores, "alpha").await;
+    assert_eq!(held("alpha").await, alpha);
+    stores.graph.clear(&tenant("nobody")).await.unwrap();
+}
+
 pub async fn accepted_and_applied(stores: Stores) {
     for who in TENANTS {
         publish(&stores, who).await;

@@ -46,6 +46,7 @@ macro_rules! contract_suite {
                 changes:
                     accepted_and_applied,
                     applied_twice_is_once,
+                    cleared_and_applied_anew,
                     a_gap_is_refused,
                     refusals_name_what_they_refuse,
                     a_refused_change_leaves_nothing,
@@ -146,14 +147,19 @@ pub fn skipped(test: &str, why: &str) {
     let _ = std::io::stderr().write_all(format!("\nskipped, {test}: {why}\n").as_bytes());
 }
 
-/// The stores that other suites run on: a file, or the servers when `QUIPU_TEST_STORES` is `servers`.
-pub async fn chosen() -> Stores {
+/// Whether the suites that run on one set of stores at a time run on servers: `QUIPU_TEST_STORES` says so.
+pub fn on_servers() -> bool {
     match std::env::var("QUIPU_TEST_STORES").as_deref() {
-        Err(_) | Ok("" | "embedded") => embedded::opened("").await,
-        Ok("servers") => servers::opened("").await,
+        Err(_) | Ok("" | "embedded") => false,
+        Ok("servers") => true,
         Ok(other) => panic!("QUIPU_TEST_STORES is {other}, and must be `embedded` or `servers`"),
     }
-    .expect("the servers are there")
+}
+
+/// The stores that those suites run on.
+pub async fn chosen() -> Stores {
+    let stores = if on_servers() { servers::opened("").await } else { embedded::opened("").await };
+    stores.expect("the servers are there")
 }
 
 contract_suite!(on_embedded, crate::contract::embedded::opened);

@@ -61,8 +61,16 @@ impl Appliers {
             _ => self.ports.graph.position(tenant).await?,
         };
         // Forgotten until it is certain again, should applying fail.
-        *known = None;
-        let (applied, position) = self.from(tenant, position, entry).await?;
+        let certain = known.take().is_none();
+        let (applied, position) = match self.from(tenant, position, entry).await {
+            Ok(done) => done,
+            // The graph may have been made anew by another process: then it is further back than was known.
+            Err(fault) if !certain => match self.ports.graph.position(tenant).await? {
+                now if now < position => self.from(tenant, now, None).await?,
+                _ => return Err(fault),
+            },
+            Err(fault) => return Err(fault),
+        };
         *known = Some(position);
         self.ports.bus.announce(tenant, position).await;
         Ok(applied)

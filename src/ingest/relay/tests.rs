@@ -69,6 +69,10 @@ impl Graph for World {
     async fn position(&self, _: &TenantId) -> Result<u64, Fault> {
         Ok(self.log.lock().expect("not poisoned").len() as u64)
     }
+
+    async fn clear(&self, _: &TenantId) -> Result<(), Fault> {
+        unimplemented!("the relay writes vectors alone")
+    }
 }
 
 #[async_trait]

@@ -26,6 +26,21 @@ pub fn set_position(tenant: &str, position: u64) -> Statement {
     plain(text.to_owned(), vec![("tenant", tenant.into()), ("position", position)])
 }
 
+/// The labels of all nodes: rows of `label`.
+pub fn labels() -> Statement {
+    plain("CALL db.labels() YIELD label RETURN label".to_owned(), Vec::new())
+}
+
+/// Removes a portion of a tenant's nodes of a label, with their relationships: one row with their number, `count`.
+pub fn clear(label: &str, tenant: &str, limit: u32) -> Statement {
+    // The condition on `id` lets the label's constraint find them.
+    let text = format!(
+        "MATCH (n:{}) WHERE n._tenant = $tenant AND n.id IS NOT NULL WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS count",
+        quoted(label)
+    );
+    plain(text, vec![("tenant", tenant.into()), ("limit", Parameter::Int(i64::from(limit)))])
+}
+
 /// Notes which texts are indexed.
 pub fn set_texts(tenant: &str, texts: &str) -> Statement {
     let text = "MATCH (q:_Quipu {_tenant: $tenant}) SET q.texts = $texts";

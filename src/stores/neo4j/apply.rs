@@ -73,7 +73,7 @@ pub(super) async fn fetch(transaction: &mut Txn, statement: &Statement) -> Resul
 }
 
 /// The sum of a statement's `count`.
-async fn count(transaction: &mut Txn, statement: &Statement) -> Result<u64, Failure> {
+pub(super) async fn count(transaction: &mut Txn, statement: &Statement) -> Result<u64, Failure> {
     let rows = fetch(transaction, statement).await?;
     let counts = rows.iter().map(|row| column::<i64>(row, "count"));
     let sum: i64 = counts.sum::<Result<_, _>>().map_err(Failure::Answer)?;

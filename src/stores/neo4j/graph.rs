@@ -54,6 +54,10 @@ impl Graph for Neo4j {
         self.reached(tenant).await
     }
 
+    async fn clear(&self, tenant: &TenantId) -> Result<(), Fault> {
+        self.remove(tenant).await
+    }
+
     async fn prepare(&self, tenant: &TenantId, ontology: &Ontology) -> Result<(), Fault> {
         self.fit(tenant, ontology).await
     }

@@ -54,6 +54,32 @@ impl Graph for EmbeddedGraph {
         lease.ended(&prepared);
         prepared.map(|_| ()).map_err(|failure| failure.fault(part))
     }
+
+    async fn clear(&self, tenant: &TenantId) -> Result<(), Fault> {
+        let part = StoreName::Graph.as_str();
+        let deadline = Instant::now() + PUBLISHING;
+        let mut lease = self.0.writer.lease(deadline, part).await?;
+        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
+        let rows = !self.0.holds_metadata.load(Ordering::Relaxed);
+        let cleared = within(deadline, clear(connection, tenant, rows)).await;
+        lease.ended(&cleared);
+        cleared.map_err(|failure| failure.fault(part))
+    }
+}
+
+/// Removes what was applied of a tenant's log; with `rows`, those that are kept for searches alone as well.
+async fn clear(connection: &mut SqliteConnection, tenant: &TenantId, rows: bool) -> Result<(), Failure> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let names = tenants::ensure(&mut transaction, tenant).await?;
+    text::clear(&mut transaction, names.tenant).await?;
+    for text in ["DELETE FROM edge WHERE tenant = ?", "DELETE FROM node WHERE tenant = ?"] {
+        query(text).bind(names.tenant).execute(&mut *transaction).await?;
+    }
+    if rows {
+        query("DELETE FROM record WHERE tenant = ?").bind(names.tenant).execute(&mut *transaction).await?;
+    }
+    tenants::set_position(&mut transaction, names.tenant, FOLLOWER, 0).await?;
+    Ok(transaction.commit().await?)
 }
 
 impl Embedded {

@@ -123,6 +123,14 @@ pub(super) async fn index(
     Ok(())
 }
 
+/// Forgets all texts of a tenant.
+pub(super) async fn clear(connection: &mut SqliteConnection, tenant: i64) -> Result<(), Failure> {
+    let text = format!("INSERT INTO text_{tenant} (text_{tenant}) VALUES ('delete-all')");
+    query(AssertSqlSafe(text)).execute(&mut *connection).await?;
+    query("DELETE FROM passage WHERE tenant = ?").bind(tenant).execute(connection).await?;
+    Ok(())
+}
+
 /// Indexes the texts of all records of a type again.
 pub(super) async fn index_type(
     connection: &mut SqliteConnection,

@@ -1,0 +1,63 @@
+//! `status`, `rebuild` and `reindex`: what the stores hold, compared with the log, and made anew.
+
+use super::quipu::Quipu;
+
+const RECORDS: &str = r#"{"node":"Farm","id":"1","properties":{"name":"A","region":"EU","about":"cows"}}
+{"node":"Farm","id":"2","properties":{"name":"B","region":"US"}}
+{"node":"Animal","id":"a","properties":{"kind":"cow"}}
+{"row":"Bill","id":"b","properties":{"amount":3,"farm_id":"1"}}
+{"relationship":"KEEPS","from":{"Farm":"1"},"to":{"Animal":"a"},"properties":{"since":"2024-05-01"}}"#;
+
+fn filled() -> Quipu {
+    let quipu = Quipu::with_farm();
+    quipu.file("a.jsonl", RECORDS);
+    let ended = quipu.run(&["import", "--tenant", "farm", "--no-embed", "a.jsonl"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    quipu
+}
+
+#[test]
+fn status_shows_who_is_behind() {
+    let quipu = filled();
+    let ended = quipu.run(&["status"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let line = ended.out.lines().find(|line| line.starts_with("farm")).expect("a line");
+    assert!(line.contains("version 1") && line.contains("in step") && line.contains("behind"), "{line}");
+    let ended = quipu.run(&["status", "--tenant", "nobody"]);
+    assert_eq!((ended.code, ended.err.contains("there is no tenant nobody")), (Some(1), true), "{ended:?}");
+}
+
+#[test]
+fn a_graph_is_made_anew_and_equal() {
+    let quipu = filled();
+    for _ in 0..2 {
+        let ended = quipu.run(&["rebuild", "--store", "graph", "--tenant", "farm"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(
+            ended.out.contains("is equal to its log") && ended.out.contains("4 records, 1 relationships"),
+            "{ended:?}"
+        );
+    }
+    let ended = quipu.run(&["status", "--compare"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("the stores hold what the log says"), "{ended:?}");
+}
+
+/// What somebody did to the file behind the gateway's back is found, and mended.
+#[tokio::test]
+async fn what_differs_is_named_and_mended() {
+    use sqlx::{Connection, Executor};
+    let quipu = filled();
+    let url = format!("sqlite://{}", quipu.path("quipu.db").display());
+    let mut file = sqlx::SqliteConnection::connect(&url).await.expect("a database");
+    file.execute("UPDATE node SET props = jsonb_set(props, '$.name', 'other') WHERE id = '2'").await.expect("written");
+    file.execute("DELETE FROM edge").await.expect("written");
+    file.close().await.expect("closed");
+    let ended = quipu.run(&["status", "--compare"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.out.contains(r#"Farm:2.name is "other", and "B" in the log"#), "{ended:?}");
+    assert!(ended.out.contains("Farm:1-[KEEPS] leads to 0, and to 1 in the log"), "{ended:?}");
+    assert!(ended.err.contains("quipu rebuild"), "{ended:?}");
+    assert_eq!(quipu.run(&["rebuild", "--store", "graph", "--tenant", "farm"]).code, Some(0));
+    assert_eq!(quipu.run(&["status", "--compare"]).code, Some(0));
+}
