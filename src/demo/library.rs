@@ -13,16 +13,23 @@ use crate::ingest::records::{Record, Reference};
 
 const PASSAGES: &str = include_str!("../../playground/demo/musique/passages.jsonl");
 /// 23 May 2024, when the sample was published; passage `n` counts as retrieved `n` minutes later, so that the order is total.
-const RETRIEVED: i64 = 1_716_422_400;
+pub(super) const RETRIEVED: i64 = 1_716_422_400;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Passage {
-    id: String,
-    title: String,
-    text: String,
-    entities: Vec<String>,
-    triples: Vec<(String, String, String)>,
+pub(super) struct Passage {
+    pub id: String,
+    pub title: String,
+    pub text: String,
+    /// Names that the extraction found.
+    pub entities: Vec<String>,
+    /// Subject, predicate, object.
+    pub triples: Vec<(String, String, String)>,
+}
+
+/// The sample's passages.
+pub(super) fn passages() -> io::Result<Vec<Passage>> {
+    json_lines("passages.jsonl", PASSAGES)
 }
 
 impl Passage {
@@ -46,7 +53,7 @@ struct Spellings {
 /// # Errors
 /// `InvalidData` when the embedded sample is damaged.
 pub fn library() -> io::Result<impl Iterator<Item = Record>> {
-    let passages: Vec<Passage> = json_lines("passages.jsonl", PASSAGES)?;
+    let passages = passages()?;
     let things = things(&passages);
     let known: HashSet<String> = things.keys().cloned().collect();
     let things = things.into_iter().map(|(id, spellings)| thing(id, spellings));

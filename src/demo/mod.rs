@@ -1,7 +1,8 @@
-//! The demo's two tenants, as records of the import format: a library of encyclopaedia passages and a cold chain.
+//! The demo's three tenants, as records of the import format: a library of encyclopaedia passages, a cold chain, and insights into
+//! articles.
 //!
-//! Everything is compiled into the binary or made from a seed, so that a demo needs no files. Some ids occur in both tenants on purpose
-//! (documents `p0000` and on, `d1` and on, `f1`, `c1`): what keeps tenants apart has to be more than luck with ids.
+//! Everything is compiled into the binary or made from a seed, so that a demo needs no files. Some ids occur in several tenants on
+//! purpose (`p0000` and on, `d1` and on, `f1`, `c1`): what keeps tenants apart has to be more than luck with ids.
 
 use std::io;
 
@@ -14,6 +15,7 @@ use crate::ingest::records::{Properties, Record, Reference};
 mod alerts;
 mod climate;
 mod cryox;
+mod insights;
 mod library;
 mod manuals;
 mod names;
@@ -21,14 +23,17 @@ mod papers;
 mod trade;
 
 pub use cryox::cryox;
+pub use insights::insights;
 pub use library::library;
 
 /// The ontology of the tenant `library`.
 pub const LIBRARY_ONTOLOGY: &str = include_str!("../../schema/ontologies/library.graphql");
 /// The ontology of the tenant `cryox`.
 pub const CRYOX_ONTOLOGY: &str = include_str!("../../schema/ontologies/cryox.graphql");
+/// The ontology of the tenant `insights`.
+pub const INSIGHTS_ONTOLOGY: &str = include_str!("../../schema/ontologies/insights.graphql");
 
-/// The seed from which the demo's cold chain is made.
+/// The seed from which the demo's cold chain is made, and what the readers of insights do.
 pub const SEED: u64 = 7;
 
 /// The properties in a `json!({...})`; none when it is no object.

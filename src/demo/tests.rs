@@ -1,4 +1,4 @@
-//! Both tenants as wholes: counts, order of references, determinism, and values against the ontologies.
+//! The tenants as wholes: counts, order of references, determinism, and values against the ontologies.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
@@ -12,6 +12,7 @@ mod fits;
 
 static LIBRARY: LazyLock<Vec<Record>> = LazyLock::new(|| library().unwrap().collect());
 static CRYOX: LazyLock<Vec<Record>> = LazyLock::new(|| cryox(SEED).unwrap().collect());
+static INSIGHTS: LazyLock<Vec<Record>> = LazyLock::new(|| insights(SEED).unwrap().collect());
 
 fn kind_of(record: &Record) -> String {
     match record {
@@ -40,10 +41,25 @@ fn counts_of_the_cold_chain() {
     insta::assert_snapshot!(counts(&CRYOX));
 }
 
+#[test]
+fn counts_of_the_insights() {
+    insta::assert_snapshot!(counts(&INSIGHTS));
+}
+
+/// Columns that hold ids, and the type of what they name.
+const COLUMNS: [(&str, &str); 6] = [
+    ("document_id", "Document"),
+    ("facility_id", "Facility"),
+    ("device_id", "Device"),
+    ("user_id", "User"),
+    ("entity_id", "NamedEntity"),
+    ("source_id", "Source"),
+];
+
 /// Every reference is to something that came earlier, no record is made twice, and no relationship twice under one key.
 #[test]
 fn references_are_there_before_they_are_used() {
-    for tenant in [&*LIBRARY, &*CRYOX] {
+    for tenant in [&*LIBRARY, &*CRYOX, &*INSIGHTS] {
         let mut there: HashSet<(String, String)> = HashSet::new();
         let mut links = HashSet::new();
         for record in tenant {
@@ -51,9 +67,7 @@ fn references_are_there_before_they_are_used() {
             match record.clone() {
                 Record::Node { id, .. } => assert!(there.insert((of, id.clone())), "{id}"),
                 Record::Row { id, properties, .. } => {
-                    for (column, target) in
-                        [("document_id", "Document"), ("facility_id", "Facility"), ("device_id", "Device")]
-                    {
+                    for (column, target) in COLUMNS {
                         if let Some(value) = properties.get(column) {
                             let key = (target.to_owned(), value.as_str().unwrap().to_owned());
                             assert!(there.contains(&key), "{id}: {key:?}");
@@ -89,12 +103,14 @@ fn digest(records: &[Record]) -> String {
 fn the_same_records_every_time() {
     insta::assert_snapshot!(digest(&LIBRARY), @"3166001e8c019d19");
     insta::assert_snapshot!(digest(&CRYOX), @"248e1bf7b049e8ab");
+    insta::assert_snapshot!(digest(&INSIGHTS), @"10fe23b54069cda6");
     assert_ne!(digest(&CRYOX), digest(&cryox(SEED + 1).unwrap().collect::<Vec<_>>()));
+    assert_ne!(digest(&INSIGHTS), digest(&insights(SEED + 1).unwrap().collect::<Vec<_>>()));
 }
 
 #[test]
 fn every_record_can_be_written_and_read_again() {
-    for record in LIBRARY.iter().chain(&*CRYOX) {
+    for record in LIBRARY.iter().chain(&*CRYOX).chain(&*INSIGHTS) {
         let line = serde_json::to_string(&record).unwrap();
         assert_eq!(crate::ingest::records::parse(&line).as_ref(), Ok(record));
     }
@@ -109,10 +125,14 @@ fn the_tenants_share_ids() {
         };
         tenant.iter().cloned().filter_map(id).collect()
     };
-    let (library, cryox) = (ids(&LIBRARY), ids(&CRYOX));
+    let (library, cryox, insights) = (ids(&LIBRARY), ids(&CRYOX), ids(&INSIGHTS));
     for id in ["p0000", "p0044", "d1", "d240", "f1", "c1"] {
         assert!(library.contains(id) && cryox.contains(id), "{id}");
     }
+    for id in ["p0006", "united-states"] {
+        assert!(library.contains(id) && insights.contains(id), "{id}");
+    }
+    assert!(cryox.contains("s1") && insights.contains("s1"));
 }
 
 /// A passage is cited by its first chunk; nearly all of them are short enough to have no other.
@@ -180,4 +200,31 @@ fn alerts_match_readings() {
     }
     assert!(checked >= 10, "{checked}");
     assert!(checked <= 60, "{checked}");
+}
+
+/// Insights rest on articles that are there, are about something, and most of them are published.
+#[test]
+fn insights_rest_on_articles() {
+    let ends = |of: &str| -> HashSet<&str> {
+        let from = |record: &'static Record| match record {
+            Record::Relationship { relationship, from, .. } if relationship == of => Some(from.id.as_str()),
+            _ => None,
+        };
+        INSIGHTS.iter().filter_map(from).collect()
+    };
+    let (cite, speak) = (ends("CITES"), ends("SPEAKS_OF"));
+    assert_eq!(cite.len(), 100);
+    assert!(speak.len() >= 95, "{}", speak.len());
+    let of = |name: &str| -> Vec<&Properties> {
+        let properties = |record: &'static Record| match record {
+            Record::Node { node, properties, .. } if node == name => Some(properties),
+            _ => None,
+        };
+        INSIGHTS.iter().filter_map(properties).collect()
+    };
+    let drafts = of("Insight").iter().filter(|insight| insight["status"] == "DRAFT").count();
+    assert!((5..=25).contains(&drafts), "{drafts}");
+    let entities = of("NamedEntity");
+    let unknown = entities.iter().filter(|entity| entity["kind"] == "UNKNOWN").count();
+    assert!(unknown * 4 < entities.len() * 3, "{unknown} of {}", entities.len());
 }

@@ -36,7 +36,7 @@ async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
 
     let running = quipu.start(&demo);
     let tokens = offered(&quipu);
-    assert_eq!(tokens.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["library", "cryox"]);
+    assert_eq!(tokens.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["library", "cryox", "insights"]);
     let (library, cryox) = (&tokens[0].1, &tokens[1].1);
     assert_eq!(things(&running, library).await, json!(THINGS));
     // The analyst sees two regions of three.
@@ -55,8 +55,17 @@ async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
     for part in ["Playground: http://127.0.0.1:", "/playground", library, cryox, "query SearchByMeaning"] {
         assert!(ended.out.contains(part), "{part}: {}", ended.out);
     }
-    assert!(ended.err.contains("loaded library: ") && ended.err.contains("loaded cryox: "), "{}", ended.err);
+    assert!(
+        ["library", "cryox", "insights"].iter().all(|name| ended.err.contains(&format!("loaded {name}: "))),
+        "{}",
+        ended.err
+    );
     assert!(ended.err.contains("texts are not embedded"), "{}", ended.err);
+
+    // Only to load is done at once when all is there, and the tokens are new.
+    let ended = quipu.run(&["demo", "--dir", "d", "--load-only", "--config", "d.toml"]);
+    assert_eq!((ended.code, ended.out.as_str(), ended.err.contains("load")), (Some(0), "", false), "{ended:?}");
+    assert_eq!(offered(&quipu).len(), 3);
 
     // Nothing is loaded twice, neither said nor done.
     let running = quipu.start(&demo);

@@ -40,6 +40,11 @@ impl Tenant {
         Self::new("cryox", demo::CRYOX_ONTOLOGY, ("Reading", "d1-000"), || Ok(Box::new(demo::cryox(demo::SEED)?)))
     }
 
+    /// Articles, what they name, and what was made of them.
+    pub fn insights() -> Result<Self, Failure> {
+        Self::new("insights", demo::INSIGHTS_ONTOLOGY, ("Job", "j1"), || Ok(Box::new(demo::insights(demo::SEED)?)))
+    }
+
     fn new(
         name: &str,
         ontology: &'static str,
@@ -127,10 +132,10 @@ mod tests {
 
     #[test]
     fn what_is_loaded_last_is_there_once_and_nothing_needs_it() {
-        for tenant in [Tenant::library(), Tenant::cryox()].map(|tenant| tenant.expect("a tenant")) {
+        for tenant in [Tenant::library(), Tenant::cryox(), Tenant::insights()].map(|tenant| tenant.expect("a tenant")) {
             let records: Vec<_> = (tenant.records)().expect("records").collect();
             assert_eq!(records.iter().filter(|record| tenant.is_last(record)).count(), 1, "{}", tenant.name);
-            // Rows are referred to by joins only, and no record of the demo holds the id of a source or a reading.
+            // Rows are referred to by joins only, and no record of the demo holds the id of such a row.
             let entity = quipu_schema::compile(tenant.ontology).expect("compiles").types[tenant.last.0].clone();
             assert!(!entity.is_node());
         }

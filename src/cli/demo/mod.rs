@@ -1,4 +1,4 @@
-//! `quipu demo`: two tenants in a folder of their own, loaded and served.
+//! `quipu demo`: three tenants in a folder of their own, loaded and served.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,16 +24,17 @@ use load::Tenant;
 const TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const FIRST_QUERY: &str = include_str!("../../../playground/examples/library/01-search-by-meaning.graphql");
 
-/// Try Quipu: two tenants full of data, a playground, nothing to set up
+/// Try Quipu: three tenants full of data, a playground, nothing to set up
 ///
-/// Makes a folder with settings, keys and one SQLite file, loads the tenants `library` (an encyclopaedia's passages and what they state)
-/// and `cryox` (a cold chain), embeds their texts, and serves them. The second time it serves at once. A load that was
+/// Makes a folder with settings, keys and one SQLite file, loads the tenants `library` (an encyclopaedia's passages and what they state),
+/// `cryox` (a cold chain) and `insights` (articles and what was made of them), embeds their texts, and serves them. The second time it serves at once. A load that was
 /// interrupted goes on where it was.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   quipu demo
   quipu demo --dir /tmp/demo --listen 127.0.0.1:9000
+  quipu demo --load-only --config servers.toml          into servers of your own, for `quipu serve`
   quipu token --tenant cryox --subject ada --role admin --config quipu-demo/quipu.toml
 
 Other commands work on the running demo, too: give them --config DIR/quipu.toml.")]
@@ -44,6 +45,9 @@ pub struct Demo {
     /// Where to listen; port 0 takes any free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
+    /// Load and embed what is not there yet, write the playground's tokens, and end; `quipu serve` serves it
+    #[arg(long, conflicts_with = "listen")]
+    load_only: bool,
 }
 
 impl Demo {
@@ -52,17 +56,17 @@ impl Demo {
         let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         let mut config = folder::settings(&self.dir, named, self.listen.unwrap_or(usual))?;
         config.server.listen = self.listen.unwrap_or(config.server.listen);
+        if self.load_only {
+            let app = App::open(config).await?;
+            filled(&app).await?;
+            app.close().await;
+            return Ok(());
+        }
         // Before anything is loaded: a taken port should not be found out minutes later.
         let listener = serve::listen(config.server.listen).await?;
         let app = App::open(config).await?;
-        for tenant in [Tenant::library()?, Tenant::cryox()?] {
-            load::load(&app, &tenant).await?;
-            app.engine.catch_up(&tenant.name).await?;
-        }
-        let embedded = vectors::wait_for_demo(&app).await?;
+        let (embedded, tokens) = filled(&app).await?;
         ops::start_log(&app.config.logs)?;
-        let tokens = tokens(&app.config, app.ports.clock.now_ms())?;
-        folder::offer(&app.config, &tokens.iter().filter(|t| t.offered).map(Token::offer).collect::<Vec<_>>())?;
         let address = serve::announce(&listener)?;
         print(welcome(address, &tokens));
         if !embedded {
@@ -73,6 +77,19 @@ impl Demo {
         app.serve(listener, serve::stop_signal()).await?;
         Ok(())
     }
+}
+
+/// Loads and embeds what is not there, and writes the tokens that the playground offers. Whether everything is embedded, and all
+/// tokens.
+async fn filled(app: &App) -> Result<(bool, Vec<Token>), Failure> {
+    for tenant in [Tenant::library()?, Tenant::cryox()?, Tenant::insights()?] {
+        load::load(app, &tenant).await?;
+        app.engine.catch_up(&tenant.name).await?;
+    }
+    let embedded = vectors::wait_for_demo(app).await?;
+    let tokens = tokens(&app.config, app.ports.clock.now_ms())?;
+    folder::offer(&app.config, &tokens.iter().filter(|t| t.offered).map(Token::offer).collect::<Vec<_>>())?;
+    Ok((embedded, tokens))
 }
 
 /// A token of the demo.
@@ -109,6 +126,8 @@ fn tokens(config: &Config, now_ms: i64) -> Result<Vec<Token>, Failure> {
             json!({ "regions": ["EU", "NA"] }),
         )?,
         token("cryox", "an admin, who sees everything", false, "admin", &["admin", "operator", "finance"], json!({}))?,
+        token("insights", "Ada, an editor: preferences and jobs are her own", true, "ada", &["editor"], json!({}))?,
+        token("insights", "an admin, who sees everybody's", false, "admin", &["admin"], json!({}))?,
     ])
 }
 

@@ -10,7 +10,12 @@ use quipu_schema::ontology::{Direction, Ontology};
 use serde_json::json;
 
 use super::super::*;
-use super::{CRYOX, LIBRARY};
+use super::{CRYOX, INSIGHTS, LIBRARY};
+
+/// Each tenant's ontology and records.
+fn tenants() -> [(&'static str, &'static [Record]); 3] {
+    [(LIBRARY_ONTOLOGY, &LIBRARY), (CRYOX_ONTOLOGY, &CRYOX), (INSIGHTS_ONTOLOGY, &INSIGHTS)]
+}
 
 fn ontology(sdl: &str) -> Ontology {
     compile(sdl).unwrap_or_else(|problems| panic!("{problems}"))
@@ -60,7 +65,7 @@ fn check(ontology: &Ontology, record: &Record) -> Result<(), String> {
 
 #[test]
 fn every_record_fits_its_ontology() {
-    for (sdl, records) in [(LIBRARY_ONTOLOGY, &*LIBRARY), (CRYOX_ONTOLOGY, &*CRYOX)] {
+    for (sdl, records) in tenants() {
         let ontology = ontology(sdl);
         for record in records {
             check(&ontology, record).unwrap_or_else(|why| panic!("{why}: {record:?}"));
@@ -71,7 +76,7 @@ fn every_record_fits_its_ontology() {
 /// No two records of a type share the value of a `@unique` property.
 #[test]
 fn unique_properties_are_unique() {
-    for (sdl, records) in [(LIBRARY_ONTOLOGY, &*LIBRARY), (CRYOX_ONTOLOGY, &*CRYOX)] {
+    for (sdl, records) in tenants() {
         let ontology = ontology(sdl);
         let mut seen = HashSet::new();
         for record in records {
@@ -91,7 +96,7 @@ fn unique_properties_are_unique() {
 /// Every type and every relationship of the ontologies has records in the demo, so that no field of its API is always empty.
 #[test]
 fn every_type_and_field_has_data() {
-    for (sdl, records) in [(LIBRARY_ONTOLOGY, &*LIBRARY), (CRYOX_ONTOLOGY, &*CRYOX)] {
+    for (sdl, records) in tenants() {
         let ontology = ontology(sdl);
         let (mut values, mut links) = (HashSet::new(), HashSet::new());
         for record in records {

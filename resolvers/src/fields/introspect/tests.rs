@@ -111,6 +111,7 @@ fn an_api_tells_the_same_as_it_does_through_async_graphql() {
         SDL,
         include_str!("../../../../schema/ontologies/library.graphql"),
         include_str!("../../../../schema/ontologies/cryox.graphql"),
+        include_str!("../../../../schema/ontologies/insights.graphql"),
     ] {
         let api = api(sdl);
         let (ours, peers) = (comparable(told(&api, ALL)), peer::schema(&api).execute(ALL).now_or_never());
