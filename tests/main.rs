@@ -7,5 +7,6 @@ mod cli;
 mod contract;
 mod documents;
 mod http;
+mod pack;
 mod servers;
 mod spec;

@@ -1,0 +1,78 @@
+//! Every query of the pack, and the answer that is recorded for it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value as Json, json};
+
+use super::{Newsroom, caller};
+
+/// The queries: name, text, variables. Subscriptions are not among them.
+fn pack() -> Vec<(String, String, Json)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("playground/examples/insights");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "graphql"));
+    paths.sort();
+    let read = |path: PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let variables = fs::read_to_string(path.with_extension("json")).unwrap_or_else(|_| "{}".to_owned());
+        (name, fs::read_to_string(path).unwrap(), serde_json::from_str(&variables).unwrap())
+    };
+    let mut pack: Vec<_> = paths.into_iter().map(read).collect();
+    pack.retain(|(_, query, _)| !query.contains("\nsubscription "));
+    pack
+}
+
+/// An answer as it is compared: scores and ranks differ in the last digits from machine to machine and cursors are signed, so of those it is
+/// only kept that they are there.
+fn steady(value: &mut Json) {
+    match value {
+        Json::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                match (name.as_str(), &*value) {
+                    ("score", Json::Number(_)) => *value = json!("a score"),
+                    ("rank", Json::Number(_)) => *value = json!("a rank"),
+                    ("endCursor", Json::String(_)) => *value = json!("a cursor"),
+                    _ => steady(value),
+                }
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(steady),
+        _ => {}
+    }
+}
+
+/// Asks all queries as the editor to whom the demo gives a token, and what belongs to callers as others, too.
+pub async fn as_recorded(newsroom: &Newsroom) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../golden/insights");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let pack = pack();
+    assert!(pack.len() >= 6, "{}", pack.len());
+    for (name, query, variables) in pack {
+        let personal = name.contains("-my-") || name.contains("-i-follow");
+        let others = [("ben", &[][..]), ("root", &["admin"][..])];
+        let whom = [("ada", &["editor"][..])].into_iter().chain(others.into_iter().filter(|_| personal));
+        for (subject, roles) in whom {
+            let mut answer = newsroom.ask(&caller(subject, roles), &query, variables.clone()).await;
+            assert_eq!(answer["errors"], Json::Null, "{name} as {subject}");
+            steady(&mut answer);
+            let text = format!("{:#}", answer["data"]);
+            settings.bind(|| insta::assert_snapshot!(format!("{name}-{subject}"), text));
+        }
+    }
+}
+
+#[test]
+fn answers_are_compared_without_what_differs_between_machines() {
+    let mut answer =
+        json!({ "search": [{ "score": 0.5, "legs": [{ "leg": "TEXT", "rank": 1 }], "node": { "id": "a" } }] });
+    steady(&mut answer);
+    let node = json!({ "score": "a score", "legs": [{ "leg": "TEXT", "rank": "a rank" }], "node": { "id": "a" } });
+    assert_eq!(answer, json!({ "search": [node] }));
+    // A score that is missing is seen.
+    let mut answer = json!({ "score": null });
+    steady(&mut answer);
+    assert_eq!(answer, json!({ "score": null }));
+}
