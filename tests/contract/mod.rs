@@ -16,13 +16,13 @@ mod cypher_plans;
 pub mod embedded;
 mod fixture;
 mod keeping;
-pub mod neo4j;
+mod neo4j;
 mod outcomes;
 mod plans;
-pub mod postgres;
+mod postgres;
 mod reads;
 mod searches;
-mod servers;
+pub mod servers;
 mod visibility;
 mod windows;
 
