@@ -24,7 +24,10 @@ mod reads;
 mod searches;
 pub mod servers;
 mod visibility;
+mod whereabouts;
 mod windows;
+
+pub use whereabouts::Whereabouts;
 
 /// A mix of stores under test, empty.
 pub struct Stores {

@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 
+mod crash;
 mod proxy;
 mod redis;
 
