@@ -4,6 +4,7 @@
 
 mod boundary;
 mod cli;
+mod containers;
 mod contract;
 mod documents;
 mod http;
