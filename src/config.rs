@@ -29,12 +29,14 @@ const PREFIX: &str = "QUIPU_";
 /// Names the file when no `--config` does.
 const FILE_VARIABLE: &str = "QUIPU_CONFIG";
 /// Variables that begin like ours and are no settings: they are for the project's scripts.
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 9] = [
     "QUIPU_CACHE",
     "QUIPU_CHROMIUM",
     "QUIPU_DEMO_LIMIT",
     "QUIPU_NEO4J_DIR",
     "QUIPU_POSTGRES_DIR",
+    "QUIPU_QDRANT_DIR",
+    "QUIPU_QDRANT_PROGRAM",
     "QUIPU_REDIS_DIR",
     "QUIPU_URL",
 ];

@@ -72,9 +72,15 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         rule: "databases are reached in src/stores only",
-        words: &["sqlx", "libsqlite3_sys", "sqlite_vec", "neo4rs"],
+        words: &["sqlx", "libsqlite3_sys", "sqlite_vec", "neo4rs", "qdrant_client", "tonic::"],
         within: EVERYWHERE,
         except: &["src/stores/"],
+    },
+    Wall {
+        rule: "what is asked of Qdrant is bound to a tenant in src/stores/qdrant/scope.rs only",
+        words: &["Filter {", "Filter::", "GetPoints", "PointsIdsList", "Condition::matches(TENANT"],
+        within: &["src/stores/qdrant.rs", "src/stores/qdrant/"],
+        except: &["src/stores/qdrant/scope.rs"],
     },
     Wall {
         rule: "query text is written in src/stores only",

@@ -6,10 +6,12 @@ pub mod clock;
 pub mod cypher;
 pub mod neo4j;
 pub mod postgres;
+pub mod qdrant;
 pub mod redis;
 pub mod sql;
 pub mod sqlite;
 
+mod budget;
 mod digests;
 mod fitting;
 mod fold;

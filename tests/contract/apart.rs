@@ -28,9 +28,9 @@ pub async fn opened(_case: &str) -> Option<Stores> {
     Some(Stores { graph, metadata, vectors, _kept: Box::new(directory) })
 }
 
-/// A vector of length 1 in 8 dimensions, at an angle in the plane of the first two.
+/// A vector of length 1 in 16 dimensions, at an angle in the plane of the first two.
 pub fn at(degrees: f64) -> Vec<f32> {
-    let mut vector = vec![0.0; 8];
+    let mut vector = vec![0.0; 16];
     (vector[0], vector[1]) = (degrees.to_radians().cos() as f32, degrees.to_radians().sin() as f32);
     vector
 }

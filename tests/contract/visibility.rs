@@ -89,7 +89,11 @@ pub async fn hidden_in_conditions(stores: Stores) {
 
 pub async fn hidden_in_searches(stores: Stores) {
     fill(&stores).await;
-    let vector = |x: f32| vec![x, (1.0 - x * x).sqrt(), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    let vector = |x: f32| {
+        let mut vector = vec![0.0; 16];
+        (vector[0], vector[1]) = (x, (1.0 - x * x).sqrt());
+        vector
+    };
     for who in TENANTS {
         let ops = ["f1", "f2", "f3"].map(|id| put("Facility", id, json!({"summary": format!("{who} warehouse")})));
         write(&stores, who, ops.to_vec()).await;

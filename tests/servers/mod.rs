@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 mod crash;
-mod proxy;
+pub mod proxy;
 mod redis;
 
 /// The address of a server, from the variable that the set-up exports; without it, says that the test was skipped.
