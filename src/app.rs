@@ -22,7 +22,7 @@ use crate::ops::Metrics;
 use crate::stores::bus::LocalBus;
 use crate::stores::clock::SystemClock;
 use crate::stores::redis::{self, RedisBus};
-use crate::stores::{neo4j, postgres, sqlite};
+use crate::stores::{neo4j, postgres, qdrant, sqlite};
 use crate::tenants::Tenants;
 
 mod follow;
@@ -50,6 +50,9 @@ pub enum AppError {
     /// Postgres cannot be used as configured.
     #[error(transparent)]
     Metadata(#[from] postgres::OpenError),
+    /// Qdrant cannot be used as configured.
+    #[error(transparent)]
+    Vectors(#[from] qdrant::OpenError),
     /// Redis cannot be used as configured.
     #[error(transparent)]
     Cache(#[from] redis::OpenError),

@@ -17,7 +17,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-pub use form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, StoreUrl, Tenancy, duration};
+pub use form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Tenancy, VectorsUrl, duration};
 pub use sections::{
     Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store, Vectors,
 };
@@ -245,6 +245,11 @@ impl Config {
             password("metadata.password", login.as_ref(), password_file.as_deref())?,
             password("metadata.owner_password", owner_password.as_ref(), owner_password_file.as_deref())?,
         ])
+    }
+
+    /// The key of the vectors' server, from where it is configured.
+    pub fn vectors_key(&self) -> Result<Option<String>, ConfigError> {
+        password("vectors.key", self.vectors.key.as_ref(), self.vectors.key_file.as_deref())
     }
 
     /// How the engine behaves under this configuration.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
 use crate::app::AppError;
-use crate::config::{Config, ConfigError, GraphUrl, MetadataUrl, StoreUrl, Tenancy};
+use crate::config::{Config, ConfigError, GraphUrl, MetadataUrl, Tenancy, VectorsUrl};
+use crate::ingest::embed::ModelConfig;
 use crate::stores::apart;
 use crate::stores::neo4j::{self, Neo4j, TenancyMode};
 use crate::stores::postgres::{self, Postgres};
+use crate::stores::qdrant::{self, Qdrant};
 use crate::stores::sqlite::{Embedded, Options};
 
 /// Everything that is open.
@@ -30,8 +32,8 @@ impl Stores {
     /// When a store cannot be used as configured.
     pub async fn open(config: &Config) -> Result<Self, AppError> {
         // Servers first: what is wrong with them is told before a file is made.
-        let (neo4j, postgres) = tokio::try_join!(open_neo4j(config), open_postgres(config))?;
-        let StoreUrl::Embedded = config.vectors.url;
+        let (neo4j, postgres, qdrant) =
+            tokio::try_join!(open_neo4j(config), open_postgres(config), open_qdrant(config))?;
         let file = Embedded::open(&config.store.path, Options::default()).await?;
         let metadata: Arc<dyn Metadata> = match &postgres {
             Some(postgres) => Arc::new(postgres.clone()),
@@ -41,9 +43,10 @@ impl Stores {
             Some(neo4j) => Arc::new(neo4j.with_rows(metadata.clone())),
             None => Arc::new(file.graph()),
         };
-        let vectors: Arc<dyn Vectors> = match (&config.graph.url, &config.metadata.url) {
-            (GraphUrl::Embedded, MetadataUrl::Embedded) => Arc::new(file.vectors()),
-            _ => apart::over(Arc::new(file.vectors()), graph.clone(), metadata.clone()),
+        let vectors: Arc<dyn Vectors> = match (qdrant, &config.graph.url, &config.metadata.url) {
+            (Some(qdrant), ..) => apart::over(Arc::new(qdrant), graph.clone(), metadata.clone()),
+            (None, GraphUrl::Embedded, MetadataUrl::Embedded) => Arc::new(file.vectors()),
+            (None, ..) => apart::over(Arc::new(file.vectors()), graph.clone(), metadata.clone()),
         };
         Ok(Self { graph, metadata, vectors, embedded: Some(file), postgres })
     }
@@ -105,6 +108,29 @@ async fn open_postgres(config: &Config) -> Result<Option<Postgres>, AppError> {
         ..postgres::Options::default()
     };
     Ok(Some(Postgres::open(options).await?))
+}
+
+async fn open_qdrant(config: &Config) -> Result<Option<Qdrant>, AppError> {
+    let (vectors, VectorsUrl::Qdrant(url)) = (&config.vectors, &config.vectors.url) else { return Ok(None) };
+    let given = Credentials::of(url.text());
+    let key = match (given.password.or(given.user), config.vectors_key()?) {
+        (Some(_), Some(_)) => return Err(twice("vectors.key", "vectors.url").into()),
+        (in_url, set) => in_url.or(set),
+    };
+    // Collections are named by the model: vectors of another cannot be compared with these.
+    let model = ModelConfig::read(&config.embedding.model)
+        .map_err(|error| ConfigError::one(format!("`vectors.url` is a server, which needs the model: {error}")))?;
+    let options = qdrant::Options {
+        url: given.url,
+        key,
+        prefix: vectors.prefix.clone(),
+        model: model.name,
+        dimension: model.dimensions,
+        connections: vectors.connections.get(),
+        wait: vectors.wait,
+        ..qdrant::Options::default()
+    };
+    Ok(Some(Qdrant::open(options).await?))
 }
 
 fn twice(name: &str, place: &str) -> ConfigError {

@@ -102,6 +102,7 @@ impl From<AppError> for Failure {
             AppError::Open(error) => error.into(),
             AppError::Graph(error) => Self::store(error.to_string()).help(error.help),
             AppError::Metadata(error) => Self::store(error.to_string()).help(error.help),
+            AppError::Vectors(error) => Self::store(error.to_string()).help(error.help),
             AppError::Store(fault) => fault.into(),
             AppError::Cache(_) | AppError::Serve(_) | AppError::Metrics(_) => Self::store(error.to_string()),
         }

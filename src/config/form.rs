@@ -338,14 +338,6 @@ words! {
     }
 }
 
-words! {
-    /// Where a store's data is.
-    StoreUrl: "\"embedded\"" {
-        /// In the file that `store.path` names.
-        Embedded = "embedded",
-    }
-}
-
 /// Defines a setting that is "embedded" or the URL of a server, which may hold credentials and is never shown.
 macro_rules! places {
     ($(#[doc = $doc:literal])+ $name:ident: $expected:literal { $(#[doc = $embedded:literal])+ Embedded, $(#[doc = $server_doc:literal])+ $server:ident = [$($scheme:literal),+] }) => {
@@ -396,6 +388,16 @@ places! {
         Embedded,
         /// On a Postgres server.
         Postgres = ["postgres://", "postgresql://"]
+    }
+}
+
+places! {
+    /// Where vectors are.
+    VectorsUrl: "\"embedded\", or a URL like \"qdrant://host:6334\" (qdrants:// with TLS)" {
+        /// In the file that `store.path` names.
+        Embedded,
+        /// On a Qdrant server.
+        Qdrant = ["qdrant://", "qdrants://"]
     }
 }
 

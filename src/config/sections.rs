@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use quipu_resolvers as engine;
 
-use super::form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, StoreUrl, Tenancy};
+use super::form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, Tenancy, VectorsUrl};
 
 /// Names a setting and says what it means.
 #[derive(Debug, Clone, Copy)]
@@ -158,8 +158,18 @@ sections! {
 
     /// Vectors of embedded texts.
     vectors: Vectors {
-        /// Where they are: "embedded" is the store's file.
-        url: StoreUrl = StoreUrl::Embedded;
+        /// Where they are: "embedded" is the store's file, or a URL like "qdrant://host:6334" (qdrants:// with TLS) with the port of gRPC.
+        url: VectorsUrl = VectorsUrl::Embedded;
+        /// The API key, if it is not part of the URL, like "qdrant://key@host:6334".
+        key: Option<Secret> = None;
+        /// A file with that key, instead of `key`.
+        key_file: Option<PathBuf> = None;
+        /// What names of collections begin with; the same in all instances of one deployment.
+        prefix: String = "quipu".into();
+        /// Connections to a server, each for many requests at once.
+        connections: NonZeroUsize = count(2);
+        /// Longest wait for a place among the requests under way before a request is refused with OVERLOADED.
+        wait: Duration = seconds(2);
     }
 
     /// What instances share that is no data: word of changes. Without it each looks into the logs by itself.

@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn ids_are_stable_and_never_another_s() {
-        assert_eq!(id("alpha", &["Facility", "summary", "f1"]), "2d8a4c0b-0000-8000-8000-000000000000");
+        assert_eq!(id("alpha", &["Facility", "summary", "f1"]), "c340e603-a51e-81eb-b63c-e2320c49c96f");
         let all = [
             id("alpha", &["Facility", "summary", "f1"]),
             id("beta", &["Facility", "summary", "f1"]),
