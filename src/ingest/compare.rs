@@ -224,12 +224,15 @@ fn equal(a: &Json, b: &Json) -> bool {
     }
 }
 
+/// A relationship as a store holds it: type and id of its end, its key; and its properties.
+type Link = ((String, String, String), Vec<Value>);
+
 /// A record as a store holds it.
 struct Held {
     id: String,
     properties: Vec<Value>,
-    /// For each way: end (type, id, key), and the relationship's properties.
-    links: Vec<Vec<((String, String, String), Vec<Value>)>>,
+    /// For each way.
+    links: Vec<Vec<Link>>,
 }
 
 /// The records of a type.
@@ -362,7 +365,7 @@ impl Look<'_> {
 }
 
 /// The end of a relationship, with the relationship's properties. With several types the type comes first.
-fn end(names: &[String], row: &Value) -> Option<((String, String, String), Vec<Value>)> {
+fn end(names: &[String], row: &Value) -> Option<Link> {
     let row = row.as_list()?;
     let (of, row) = match names {
         [one] => (one, row),

@@ -2,6 +2,7 @@
 //! rows and relationships alike. It is gone through once for each question, in portions, and only the property in question is kept.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use quipu_resolvers::change::{Change, Op};
 use serde_json::Value as Json;
@@ -73,10 +74,12 @@ pub(super) fn owners(values: Values) -> Result<BTreeMap<String, String>, String>
     for (holder, value) in values {
         let (Holder::Record(id), Some(value)) = (holder, value) else { continue };
         let value = value.to_string();
-        if owners.contains_key(&value) {
-            twice = Some(twice.map_or(value.clone(), |least| least.min(value)));
-        } else {
-            owners.insert(value, id);
+        match owners.entry(value) {
+            Entry::Vacant(free) => drop(free.insert(id)),
+            Entry::Occupied(taken) => {
+                let value = taken.key().clone();
+                twice = Some(twice.map_or(value.clone(), |least| least.min(value)));
+            }
         }
     }
     twice.map_or(Ok(owners), Err)

@@ -32,6 +32,9 @@ const FURTHER: u32 = 8;
 /// Rows whose texts are indexed in one transaction.
 const PORTION: u32 = 1_000;
 
+/// The id of a row, and its texts by property.
+type Texted<'a> = (&'a str, Map<String, Json>);
+
 impl Neo4j {
     /// Names the store that holds the rows, so that their texts can be searched.
     pub fn with_rows(self, rows: Arc<dyn Reader>) -> Self {
@@ -170,8 +173,7 @@ impl Work for Indexing<'_> {
     type Done = ();
 
     async fn work(&self, transaction: &mut Txn) -> Result<(), Failure> {
-        let texts: Vec<(&str, Map<String, Json>)> =
-            self.portion.iter().map(|(id, texts)| (id.as_str(), texts.clone())).collect();
+        let texts: Vec<Texted<'_>> = self.portion.iter().map(|(id, texts)| (id.as_str(), texts.clone())).collect();
         write(transaction, self.tenant, self.of, &texts, self.names).await
     }
 }
@@ -180,7 +182,7 @@ async fn write(
     transaction: &mut Txn,
     tenant: &str,
     of: &str,
-    texts: &[(&str, Map<String, Json>)],
+    texts: &[Texted<'_>],
     names: &[String],
 ) -> Result<(), Failure> {
     let ids: Vec<&str> = texts.iter().map(|(id, _)| *id).collect();
@@ -198,7 +200,7 @@ pub(super) async fn follow(
     for (of, ids) in by_type(folded.rows_gone.iter().copied()) {
         transaction.run(query(&rows::delete(tenant, of, &ids), None)).await?;
     }
-    let mut changed: BTreeMap<&str, Vec<(&str, Map<String, Json>)>> = BTreeMap::new();
+    let mut changed: BTreeMap<&str, Vec<Texted<'_>>> = BTreeMap::new();
     for (record, set) in &folded.rows {
         let Ref { of, id } = *record;
         let names = texts.get(of).map_or(&[][..], Vec::as_slice);
