@@ -11,7 +11,7 @@ use crate::stores::apart;
 use crate::stores::neo4j::{self, Neo4j, TenancyMode};
 use crate::stores::postgres::{self, Postgres};
 use crate::stores::qdrant::{self, Qdrant};
-use crate::stores::sqlite::{Embedded, Options};
+use crate::stores::sqlite::{Embedded, OpenError, Options};
 
 /// Everything that is open.
 pub struct Stores {
@@ -34,21 +34,24 @@ impl Stores {
         // Servers first: what is wrong with them is told before a file is made.
         let (neo4j, postgres, qdrant) =
             tokio::try_join!(open_neo4j(config), open_postgres(config), open_qdrant(config))?;
-        let file = Embedded::open(&config.store.path, Options::default()).await?;
+        let mut embedded = None;
         let metadata: Arc<dyn Metadata> = match &postgres {
             Some(postgres) => Arc::new(postgres.clone()),
-            None => Arc::new(file.metadata()),
+            None => Arc::new(file(&mut embedded, config).await?.metadata()),
         };
         let graph: Arc<dyn Graph> = match neo4j {
             Some(neo4j) => Arc::new(neo4j.with_rows(metadata.clone())),
-            None => Arc::new(file.graph()),
+            None => Arc::new(file(&mut embedded, config).await?.graph()),
         };
         let vectors: Arc<dyn Vectors> = match (qdrant, &config.graph.url, &config.metadata.url) {
             (Some(qdrant), ..) => apart::over(Arc::new(qdrant), graph.clone(), metadata.clone()),
-            (None, GraphUrl::Embedded, MetadataUrl::Embedded) => Arc::new(file.vectors()),
-            (None, ..) => apart::over(Arc::new(file.vectors()), graph.clone(), metadata.clone()),
+            (None, GraphUrl::Embedded, MetadataUrl::Embedded) => Arc::new(file(&mut embedded, config).await?.vectors()),
+            (None, ..) => {
+                let vectors = file(&mut embedded, config).await?.vectors();
+                apart::over(Arc::new(vectors), graph.clone(), metadata.clone())
+            }
         };
-        Ok(Self { graph, metadata, vectors, embedded: Some(file), postgres })
+        Ok(Self { graph, metadata, vectors, embedded, postgres })
     }
 
     /// Closes all of them; nothing can be asked any more.
@@ -60,6 +63,14 @@ impl Stores {
             postgres.close().await;
         }
     }
+}
+
+/// The file, which is opened when it is asked for first.
+async fn file(open: &mut Option<Arc<Embedded>>, config: &Config) -> Result<Arc<Embedded>, OpenError> {
+    if let Some(file) = open {
+        return Ok(file.clone());
+    }
+    Ok(open.insert(Embedded::open(&config.store.path, Options::default()).await?).clone())
 }
 
 async fn open_neo4j(config: &Config) -> Result<Option<Neo4j>, AppError> {

@@ -4,7 +4,6 @@
 //! and gives up such a connection before anybody else gets it; and the server ends a statement by itself when its deadline passes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use neo4rs::{Graph, Query, Row, Txn};
@@ -13,14 +12,10 @@ use tokio::time::{sleep, timeout_at};
 
 use super::failure::Failure;
 use super::{Statement, bolt};
+use crate::stores::budget::Budget;
 
 /// Tries of one statement, the first among them.
 const TRIES: u32 = 3;
-
-/// What a retry costs of the budget, and the most that is in it. Each success pays one back: when most statements fail, few are tried
-/// again.
-const COST: u32 = 10;
-const BUDGET: u32 = 200;
 
 /// The wait before the second try; twice as long before the next.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -30,12 +25,12 @@ pub(super) struct Sessions {
     graph: Graph,
     permits: Arc<Semaphore>,
     wait: Duration,
-    budget: AtomicU32,
+    budget: Budget,
 }
 
 impl Sessions {
     pub(super) fn new(graph: Graph, most: usize, wait: Duration) -> Self {
-        Self { graph, permits: Arc::new(Semaphore::new(most.max(1))), wait, budget: AtomicU32::new(BUDGET) }
+        Self { graph, permits: Arc::new(Semaphore::new(most.max(1))), wait, budget: Budget::default() }
     }
 
     /// The rows of a statement that reads.
@@ -124,16 +119,6 @@ impl Sessions {
             _ => Err(Failure::Busy),
         }
     }
-
-    fn spend(&self) -> bool {
-        let less = |left: u32| left.checked_sub(COST);
-        self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
-    }
-
-    fn earn(&self) {
-        let more = |left: u32| (left < BUDGET).then_some(left + 1);
-        let _ = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-    }
 }
 
 /// Work in a transaction.
@@ -157,14 +142,14 @@ struct Tries<'a> {
 impl Tries<'_> {
     /// It succeeded.
     fn won(&self) {
-        self.sessions.earn();
+        self.sessions.budget.earn();
     }
 
     /// It failed: waits until it may be tried again, or gives the failure back.
     async fn lost(&mut self, failure: Failure) -> Result<(), Failure> {
         self.left = self.left.saturating_sub(1);
         let late = Instant::now() + self.pause >= self.deadline;
-        if self.left == 0 || late || !failure.passes() || !self.sessions.spend() {
+        if self.left == 0 || late || !failure.passes() || !self.sessions.budget.spend() {
             return Err(failure);
         }
         sleep(self.pause).await;
