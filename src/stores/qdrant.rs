@@ -170,10 +170,13 @@ impl Bare for Qdrant {
             return Ok(Found { hits: Vec::new(), all: true });
         }
         let filter = scope.filter(scope.space(&wanted.within.of, &wanted.property));
-        let exact = most > WALKED;
-        let hits = self.0.search(nearest, filter, most, exact, call).await?;
-        // A walk may miss some that are there; going through all does not.
-        let all = exact && hits.len() < most as usize;
+        let walked = most <= WALKED;
+        let mut hits = self.0.search(nearest, filter.clone(), most, !walked, call).await?;
+        if walked && hits.len() < most as usize {
+            // A walk may miss some that are there. Mostly it does not, and there are few; then going through all takes no time.
+            hits = self.0.search(nearest, filter, most, true, call).await?;
+        }
+        let all = hits.len() < most as usize;
         Ok(Found { hits, all })
     }
 

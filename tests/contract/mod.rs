@@ -160,9 +160,9 @@ pub fn on_servers() -> bool {
     }
 }
 
-/// The stores that those suites run on.
-pub async fn chosen() -> Stores {
-    let stores = if on_servers() { servers::opened("").await } else { embedded::opened("").await };
+/// The stores that those suites run on, for vectors of some length.
+pub async fn chosen(dimension: usize) -> Stores {
+    let stores = if on_servers() { servers::of_dimension("", dimension).await } else { embedded::opened("").await };
     stores.expect("the servers are there")
 }
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use quipu::stores::apart;
-use quipu::stores::qdrant::{Options, Qdrant};
+pub use quipu::stores::qdrant::Options;
+use quipu::stores::qdrant::Qdrant;
 use quipu::stores::sqlite::{self, Embedded};
 
 use super::{Stores, skipped};
@@ -15,6 +16,9 @@ mod data;
 mod double;
 mod faults;
 mod opening;
+
+/// Numbers of a vector in the suite.
+pub const DIMENSION: usize = 16;
 
 /// The server's options with collections that nobody else has.
 pub fn options() -> Option<Options> {
@@ -28,7 +32,7 @@ pub fn options() -> Option<Options> {
         key,
         prefix: format!("case-{started}-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
         model: "test".to_owned(),
-        dimension: 16,
+        dimension: DIMENSION,
         wait: Duration::from_secs(10),
         ..Options::default()
     })
@@ -87,15 +91,20 @@ pub async fn opened(case: &str) -> Option<Stores> {
     Some(beside(&options).await)
 }
 
+/// Vectors on a server, and what removes them at the end.
+pub async fn kept<T>(options: &Options, more: T) -> (Qdrant, Kept<T>) {
+    let qdrant = open(options).await;
+    let names = qdrant.collections().map(str::to_owned);
+    (qdrant, Kept { options: options.clone(), names, _more: more })
+}
+
 /// Vectors on a server with all else embedded.
 pub async fn beside(options: &Options) -> Stores {
-    let qdrant = open(options).await;
     let directory = tempfile::tempdir().unwrap();
     let rest = Embedded::open(&directory.path().join("quipu.db"), sqlite::Options::default()).await.unwrap();
-    let names = qdrant.collections().map(str::to_owned);
+    let (qdrant, kept) = kept(options, directory).await;
     let (graph, metadata) = (Arc::new(rest.graph()), Arc::new(rest.metadata()));
     let vectors = apart::over(Arc::new(qdrant), graph.clone(), metadata.clone());
-    let kept = Kept { options: options.clone(), names, _more: directory };
     Stores { graph, metadata, vectors, _kept: Box::new(kept) }
 }
 

@@ -84,7 +84,7 @@ impl World {
     }
 
     async fn made(before: &str, now: &str, introspection: bool) -> Self {
-        let stores = contract::chosen().await;
+        let stores = contract::chosen(Letters.dimensions()).await;
         let ports = Ports {
             graph: stores.graph.clone(),
             metadata: stores.metadata.clone(),
