@@ -61,11 +61,12 @@ const TYPE: &[Place] = &[Place::Type];
 const FIELD: &[Place] = &[Place::Field];
 const TYPE_OR_FIELD: &[Place] = &[Place::Type, Place::Field];
 
-const SIGNATURES: [Signature; 17] = [
+const SIGNATURES: [Signature; 18] = [
     on("node", TYPE, &[may("labels", Shape::Texts), may("plural", Shape::Text)]),
     on("table", TYPE, &[may("name", Shape::Text), may("plural", Shape::Text)]),
     on("relationshipProperties", TYPE, &[]),
     on("limit", TYPE, &[may("default", Shape::Number), may("max", Shape::Number)]),
+    on("cache", TYPE, &[must("ttl", Shape::Number)]),
     on(
         "relationship",
         FIELD,
@@ -187,6 +188,7 @@ fn example(signature: &Signature) -> String {
         ("type", _) => "type: \"HAS_PART\"".to_owned(),
         (name, Shape::Word(words)) => format!("{name}: {}", words[words.len() - 1]),
         ("property", _) => "property: \"name_in_store\"".to_owned(),
+        (name, Shape::Number) => format!("{name}: 30"),
         (name, _) => format!("{name}: \"...\""),
     });
     written.collect::<Vec<_>>().join(", ")

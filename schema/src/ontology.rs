@@ -2,6 +2,8 @@
 //!
 //! Everything here is data. Names of types and fields are those of the SDL; `stored` is the name a property has in its store.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 use serde_json::Value;
 
@@ -71,6 +73,8 @@ pub struct EntityType {
     pub interfaces: Vec<String>,
     /// Page size when none is asked for, and the largest that may be asked for.
     pub limit: PageLimit,
+    /// `@cache(ttl)`: how long answers of the type's own root fields may be kept.
+    pub cache: Option<Duration>,
     /// Who must have proved who they are before touching the type.
     pub authentication: Option<Authentication>,
     /// Rules on reading and writing.

@@ -1,5 +1,7 @@
 //! Node and row types: what both have in common. What sets them apart is in `nodes` and `tables`.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 
 use crate::catalog::{Catalog, Entry, Named, Role};
@@ -10,6 +12,9 @@ use crate::problem::{Code, Problems, Span};
 use crate::properties::{self, Holder};
 use crate::syntax::{Definition, Directive, Field, find};
 use crate::{directives, joins, nodes, relationships, tables};
+
+/// Seconds that an answer is kept at most: a day.
+const LONGEST_KEPT: u32 = 24 * 60 * 60;
 
 /// Compiles all node and row types, in the order of the catalog. Rules are added by a later stage.
 pub(crate) fn compile(
@@ -52,6 +57,7 @@ fn record(
         order: Vec::new(),
         interfaces: nodes::interfaces(definition, role),
         limit: limit(definition, problems),
+        cache: cache(definition, problems),
         authentication: None,
         policy: Policy::default(),
     };
@@ -93,6 +99,17 @@ fn limit(definition: &Definition, problems: &mut Problems) -> PageLimit {
         _ => {}
     }
     PageLimit { default: default.map(|(number, _)| number), max: max.map(|(number, _)| number) }
+}
+
+/// How long answers about the type may be kept.
+fn cache(definition: &Definition, problems: &mut Problems) -> Option<Duration> {
+    let (seconds, place) = find(&definition.directives, "cache")?.number("ttl")?;
+    if seconds > LONGEST_KEPT {
+        let message = format!("answers are kept for {LONGEST_KEPT} seconds at most, not for {seconds}");
+        problems.add(Code::InvalidArgument, place, message).help("`ttl` is in seconds, from 1 to 86400, which is a day");
+        return None;
+    }
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
 fn field(

@@ -57,6 +57,9 @@ fn record(entity: &EntityType) -> String {
     if entity.limit.default.is_some() || entity.limit.max.is_some() {
         line(&mut page, 1, format!("{:?}", entity.limit));
     }
+    if let Some(kept) = entity.cache {
+        line(&mut page, 1, format!("answers kept for {kept:?}"));
+    }
     rules(&mut page, 1, &entity.authentication, &entity.policy);
     assert_eq!(entity.properties.keys().next().map(String::as_str), Some("id"), "id comes first");
     for name in &entity.order {

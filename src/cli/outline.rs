@@ -52,6 +52,9 @@ fn head(entity: &EntityType) -> String {
     if entity.authentication.is_some() {
         told.push_str("; authentication required");
     }
+    if let Some(kept) = entity.cache {
+        let _ = write!(told, "; answers kept for {} s", kept.as_secs());
+    }
     if entity.built_in {
         told.push_str("; built in");
     }

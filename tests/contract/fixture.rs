@@ -68,6 +68,7 @@ fn entity(name: &str, row: bool, properties: Vec<Property>) -> EntityType {
         joins: IndexMap::new(),
         interfaces: Vec::new(),
         limit: PageLimit::default(),
+        cache: None,
         authentication: None,
         policy: Policy::default(),
     }

@@ -55,6 +55,7 @@ fn entity() -> EntityType {
         order: vec![],
         interfaces: vec![],
         limit: PageLimit::default(),
+        cache: None,
         authentication: None,
         policy: Policy::default(),
     }

@@ -1,5 +1,7 @@
 //! Node and row types compared.
 
+use std::time::Duration;
+
 use super::fields::{Owner, properties};
 use super::{Diff, Effect, Migration};
 use crate::ontology::{Direction, EdgeType, EntityType, Join, Kind, Ontology, Relationship};
@@ -49,6 +51,7 @@ fn record(old: &Ontology, new: &Ontology, was: &EntityType, is: &EntityType, dif
         diff.note(Effect::Risky, name, format!("implements {come}, so that requests for {come} also find it"));
     }
     limits(was, is, diff);
+    kept(was, is, diff);
     if was.authentication != is.authentication {
         diff.note(Effect::Risky, name, "who must have proved who they are changes");
     }
@@ -71,6 +74,15 @@ fn limits(was: &EntityType, is: &EntityType, diff: &mut Diff) {
     if old.default != new.default {
         let what = format!("page is {} by default, so far {}", shown(new.default), shown(old.default));
         diff.note(Effect::Risky, &is.name, what);
+    }
+}
+
+/// Answers that are kept longer are older than those that clients had so far.
+fn kept(was: &EntityType, is: &EntityType, diff: &mut Diff) {
+    let shown = |kept: Option<Duration>| kept.map_or_else(|| "not kept".to_owned(), |kept| format!("kept for {kept:?}"));
+    if was.cache != is.cache {
+        let effect = if is.cache > was.cache { Effect::Risky } else { Effect::Safe };
+        diff.note(effect, &is.name, format!("answers are {}, so far {}", shown(is.cache), shown(was.cache)));
     }
 }
 
