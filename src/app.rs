@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
-use quipu_resolvers::ports::Bus;
+use quipu_resolvers::ports::{Bus, Cache, Clock};
 use quipu_resolvers::value::scalar;
 use quipu_resolvers::{Engine, Ports, Settings};
 use tokio::net::TcpListener;
@@ -20,8 +20,9 @@ use crate::ingest::embed::{EmbedderStatus, LazyEmbedder};
 use crate::ingest::relay::{Relay, Turn};
 use crate::ops::Metrics;
 use crate::stores::bus::LocalBus;
+use crate::stores::cache::LocalCache;
 use crate::stores::clock::SystemClock;
-use crate::stores::redis::{self, RedisBus};
+use crate::stores::redis::{self, Redis, RedisBus, RedisCache};
 use crate::stores::{neo4j, postgres, qdrant, sqlite};
 use crate::tenants::Tenants;
 
@@ -67,6 +68,13 @@ pub enum AppError {
     Metrics(String),
 }
 
+/// What instances share over Redis.
+#[derive(Clone)]
+struct Shared {
+    bus: Arc<RedisBus>,
+    cache: Arc<RedisCache>,
+}
+
 /// Everything but the server: what commands work on. Cheap until the model is asked for.
 pub struct App {
     /// The configuration.
@@ -82,8 +90,8 @@ pub struct App {
     /// Keeps vectors in step with the log.
     pub relay: Relay,
     stores: Stores,
-    /// What other instances are told by, if there is such a thing.
-    redis: Option<Arc<RedisBus>>,
+    /// What is shared with other instances, if there is such a thing.
+    shared: Option<Shared>,
 }
 
 impl App {
@@ -99,10 +107,14 @@ impl App {
             cursor_secret: config.cursor_key().unwrap_or_else(|_| rand::random::<[u8; 32]>().to_vec()),
         };
         let stores = Stores::open(&config).await?;
-        let redis = open_redis(&config).await?;
-        let bus: Arc<dyn Bus> = match &redis {
-            Some(redis) => redis.clone(),
-            None => Arc::new(LocalBus::default()),
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let shared = open_redis(&config).await?;
+        let (bus, cache): (Arc<dyn Bus>, Arc<dyn Cache>) = match &shared {
+            Some(shared) => (shared.bus.clone(), shared.cache.clone()),
+            None => {
+                let (bytes, largest) = (config.cache.bytes.0, config.cache.value_bytes.0);
+                (Arc::new(LocalBus::default()), Arc::new(LocalCache::new(bytes, largest, clock.clone())))
+            }
         };
         let embedding = &config.embedding;
         let threads = embedding.threads.map_or_else(cores, usize::from);
@@ -112,13 +124,14 @@ impl App {
             metadata: stores.metadata.clone(),
             vectors: stores.vectors.clone(),
             embedder: Arc::new(embedder.clone()),
+            cache,
             bus,
-            clock: Arc::new(SystemClock),
+            clock,
         };
         let engine = Engine::new(ports.clone(), settings);
         let tenants = Tenants::new(engine.clone(), ports.clone());
         let relay = Relay::new(&ports, Turn::beside(&config.store.path));
-        Ok(Self { config, ports, engine, tenants, embedder, relay, stores, redis })
+        Ok(Self { config, ports, engine, tenants, embedder, relay, stores, shared })
     }
 
     /// Serves until `shutdown` is done, then lets requests finish for as long as `server.drain` says, and closes the stores.
@@ -134,7 +147,7 @@ impl App {
             readiness: Arc::new(Probes {
                 ports: self.ports.clone(),
                 embedder: self.embedder.clone(),
-                redis: self.redis.clone(),
+                shared: self.shared.clone(),
             }),
             clock: self.ports.clock.clone(),
             metrics: metrics.clone(),
@@ -191,15 +204,17 @@ fn sizer_of(embedder: &LazyEmbedder, runtime: &tokio::runtime::Handle) -> (Arc<d
     }
 }
 
-/// Connects to what other instances are told by, when it is configured.
-async fn open_redis(config: &Config) -> Result<Option<Arc<RedisBus>>, AppError> {
+/// Connects to what is shared with other instances, when it is configured.
+async fn open_redis(config: &Config) -> Result<Option<Shared>, AppError> {
     let CacheUrl::Redis(url) = &config.cache.url else { return Ok(None) };
     let options = redis::Options {
         url: url.text().to_owned(),
         password: config.cache_password()?,
         prefix: config.cache.prefix.clone(),
     };
-    Ok(Some(Arc::new(RedisBus::open(options).await?)))
+    let redis = Redis::open(options).await?;
+    let cache = RedisCache::new(&redis, config.cache.value_bytes.0, redis::PATIENCE);
+    Ok(Some(Shared { bus: Arc::new(RedisBus::new(&redis)), cache: Arc::new(cache) }))
 }
 
 fn cores() -> usize {
@@ -210,7 +225,7 @@ fn cores() -> usize {
 struct Probes {
     ports: Ports,
     embedder: LazyEmbedder,
-    redis: Option<Arc<RedisBus>>,
+    shared: Option<Shared>,
 }
 
 #[async_trait]
@@ -237,8 +252,9 @@ impl Readiness for Probes {
             essential("vectors", vectors.is_ok()),
             Probe { part: "embedding", condition: embedding, essential: false },
         ];
-        if let Some(redis) = &self.redis {
-            probes.push(Probe { part: "cache", condition: Condition::of(redis.is_up()), essential: false });
+        if let Some(Shared { bus, cache }) = &self.shared {
+            let up = bus.is_up() && cache.is_up();
+            probes.push(Probe { part: "cache", condition: Condition::of(up), essential: false });
         }
         probes
     }

@@ -10,7 +10,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use quipu_resolvers::Answer;
-use quipu_resolvers::ports::{StoreName, Trace};
+use quipu_resolvers::ports::{CACHED, Lookup, StoreName, Trace};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -61,6 +61,7 @@ pub struct Metrics {
     statements: IntCounterVec,
     batch: Histogram,
     loads: Histogram,
+    cache: IntCounterVec,
     streams: IntGaugeVec,
     refused: IntCounterVec,
     working: IntGauge,
@@ -91,6 +92,11 @@ impl Metrics {
                 )
                 .buckets(vec![1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1_000.0, 10_000.0]),
             )?,
+            cache: counter(
+                "quipu_cache_total",
+                "what came of looking something up in the cache",
+                &["kind", "outcome"],
+            )?,
             streams: IntGaugeVec::new(Opts::new("quipu_streams", "open streams"), &["transport"])?,
             refused: counter("quipu_refused_total", "what was refused, by code", &["code"])?,
             working: IntGauge::new("quipu_requests_in_progress", "operations that are worked on")?,
@@ -104,6 +110,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.statements.clone()))?;
         metrics.registry.register(Box::new(metrics.batch.clone()))?;
         metrics.registry.register(Box::new(metrics.loads.clone()))?;
+        metrics.registry.register(Box::new(metrics.cache.clone()))?;
         metrics.registry.register(Box::new(metrics.streams.clone()))?;
         metrics.registry.register(Box::new(metrics.refused.clone()))?;
         metrics.registry.register(Box::new(metrics.working.clone()))?;
@@ -135,7 +142,7 @@ impl Metrics {
 
     /// A trace whose statements are counted.
     pub fn tracing(&self) -> Traced<'_> {
-        Traced { metrics: self, trace: Arc::default(), seen: [0; STORES.len()] }
+        Traced { metrics: self, trace: Arc::default(), seen: [0; STORES.len()], looked_up: Default::default() }
     }
 
     /// Counts something that was refused.
@@ -176,6 +183,7 @@ pub struct Traced<'a> {
     metrics: &'a Metrics,
     trace: Arc<Trace>,
     seen: [u64; STORES.len()],
+    looked_up: [[u64; Lookup::ALL.len()]; CACHED.len()],
 }
 
 impl Traced<'_> {
@@ -184,7 +192,7 @@ impl Traced<'_> {
         self.trace.clone()
     }
 
-    /// Counts the statements and batches since the last time.
+    /// Counts the statements, batches and lookups since the last time.
     pub fn count(&mut self) {
         for keys in self.trace.take_batches() {
             self.metrics.loads.observe(keys as f64);
@@ -194,6 +202,15 @@ impl Traced<'_> {
             if total > *seen {
                 self.metrics.statements.with_label_values(&[store.as_str()]).inc_by(total - *seen);
                 *seen = total;
+            }
+        }
+        for (kind, seen) in CACHED.into_iter().zip(&mut self.looked_up) {
+            for (lookup, seen) in Lookup::ALL.into_iter().zip(seen) {
+                let total = self.trace.lookups(kind, lookup);
+                if total > *seen {
+                    self.metrics.cache.with_label_values(&[kind.as_str(), lookup.as_str()]).inc_by(total - *seen);
+                    *seen = total;
+                }
             }
         }
     }
@@ -227,6 +244,7 @@ mod tests {
 
     use bytes::Bytes;
     use quipu_resolvers::fault::Code;
+    use quipu_resolvers::ports::KeyKind;
 
     use super::*;
 
@@ -238,8 +256,11 @@ mod tests {
         statement();
         statement();
         traced.trace().batched(7);
+        traced.trace().looked_up(KeyKind::Result, Lookup::Hit);
         traced.count();
         traced.trace().ran(StoreName::Graph, Duration::ZERO, || unreachable!("nothing is kept"));
+        traced.trace().looked_up(KeyKind::Result, Lookup::Hit);
+        traced.trace().looked_up(KeyKind::Embedding, Lookup::Failed);
         drop(traced);
         let answer = |refused, errors, operation| Answer { body: Bytes::new(), refused, errors, operation };
         metrics.answered(&answer(None, 0, Some("query")), Some(Duration::from_millis(3)));
@@ -253,6 +274,8 @@ mod tests {
             "quipu_requests_total{operation=\"unknown\",outcome=\"refused\"} 1",
             "quipu_request_seconds_bucket{operation=\"query\",le=\"0.005\"} 2",
             "quipu_statements_total{store=\"graph\"} 3",
+            "quipu_cache_total{kind=\"result\",outcome=\"hit\"} 2",
+            "quipu_cache_total{kind=\"embedding\",outcome=\"error\"} 1",
             "quipu_loader_keys_bucket{le=\"10\"} 1",
             "quipu_loader_keys_sum 7",
             "quipu_refused_total{code=\"TOO_EXPENSIVE\"} 1",

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use quipu::ingest::embed::LazyEmbedder;
 use quipu::stores::bus::LocalBus;
+use quipu::stores::cache::LocalCache;
 use quipu::stores::clock::SystemClock;
 use quipu::stores::sqlite::{Embedded, Options};
 use quipu_resolvers::guard::{Principal, TenantId};
@@ -60,6 +61,8 @@ impl World {
             metadata: Arc::new(store.metadata()),
             vectors: Arc::new(store.vectors()),
             embedder: Arc::new(embedder()),
+            // None of the types is cached; what is measured is asked of the stores.
+            cache: Arc::new(LocalCache::new(0, 0, Arc::new(SystemClock))),
             bus: Arc::new(LocalBus::default()),
             clock: Arc::new(SystemClock),
         };

@@ -10,7 +10,7 @@ const OVERALL: u64 = 100;
 pub(crate) fn job(job: &Job) -> u64 {
     match job {
         Job::Nothing => 0,
-        Job::Read(plan) => self::plan(plan, 1),
+        Job::Read(plan, _) => self::plan(plan, 1),
         Job::Similar(similar) => OVERALL + hits(similar.first, &similar.plan),
         Job::Search(search) => 2 * OVERALL + hits(search.first, &search.plan),
         Job::Write(write) => write.plan.as_ref().map_or(1, |found| plan(found, 1)),

@@ -10,6 +10,7 @@ use crate::document::{Document, Documents, Refusal};
 use crate::fault::{Code, Fault};
 use crate::fields::{Job, Planner};
 use crate::guard::Principal;
+use crate::kept::Keeping;
 use crate::plan::{self, Asked, Sort};
 use crate::ports::{Call, Served};
 use crate::shape::{Out, What};
@@ -20,6 +21,7 @@ mod apply;
 mod checks;
 mod cross;
 mod explain;
+mod keep;
 mod reply;
 mod run;
 mod search;
@@ -35,6 +37,7 @@ pub struct Engine {
     pub(crate) settings: Settings,
     documents: Documents,
     appliers: Arc<Appliers>,
+    keeping: Keeping,
 }
 
 /// A field at the root with what was planned for it.
@@ -56,7 +59,7 @@ impl Engine {
     pub fn new(ports: Ports, settings: Settings) -> Arc<Self> {
         let documents = Documents::new(settings.limits.cached_documents);
         let appliers = Appliers::new(ports.clone());
-        Arc::new(Self { ports, settings, documents, appliers })
+        Arc::new(Self { ports, settings, documents, appliers, keeping: Keeping::default() })
     }
 
     /// The limits it was made with.

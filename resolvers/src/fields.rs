@@ -1,5 +1,7 @@
 //! Fields planned: what is asked of the API becomes reads of stores and the shape of the answer. One `match` on a field's source.
 
+use std::time::Duration;
+
 use quipu_schema::ontology::{EdgeType, PageLimit};
 use quipu_schema::policy::Operation;
 
@@ -59,8 +61,8 @@ pub struct Step {
 pub(crate) enum Job {
     /// Is answered by the shape alone: a name, or introspection.
     Nothing,
-    /// Reads.
-    Read(Plan),
+    /// Reads. What it reads may be kept that long, when the type says so.
+    Read(Plan, Option<Duration>),
     /// Searches by meaning in one type.
     Similar(search::Similar),
     /// Searches by meaning and words.
@@ -114,7 +116,8 @@ impl<'a> Planner<'a> {
         match &def.source {
             Source::Records { of, form } => {
                 let (plan, what) = self.records(of, *form, asked)?;
-                Ok((Job::Read(plan), what))
+                let kept = self.served.ontology.types.get(of).and_then(|entity| entity.cache);
+                Ok((Job::Read(plan, kept), what))
             }
             Source::Similar { of } => self.similar(of, asked),
             Source::Search => self.search(asked),

@@ -19,6 +19,7 @@ mod engine;
 pub mod fault;
 mod fields;
 pub mod guard;
+mod kept;
 mod loaders;
 pub mod normal;
 pub mod plan;
@@ -33,7 +34,7 @@ pub use bind::Bound;
 pub use engine::Engine;
 use fault::Code;
 use guard::Principal;
-use ports::{Bus, Clock, Embedder, Graph, Metadata, Trace, Vectors};
+use ports::{Bus, Cache, Clock, Embedder, Graph, Metadata, Trace, Vectors};
 
 /// The adapters that a process runs on.
 #[derive(Clone)]
@@ -46,6 +47,8 @@ pub struct Ports {
     pub vectors: Arc<dyn Vectors>,
     /// Text to vectors.
     pub embedder: Arc<dyn Embedder>,
+    /// What was found once, for a while.
+    pub cache: Arc<dyn Cache>,
     /// Announcements of new log entries.
     pub bus: Arc<dyn Bus>,
     /// The time.

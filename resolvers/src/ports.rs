@@ -14,6 +14,10 @@ use crate::guard::{Allowed, TenantId};
 use crate::read::{Predicate, Read};
 use crate::value::Value;
 
+mod cache;
+
+pub use cache::{Cache, CacheKey, Counters, Found, KeyKind};
+
 /// What a call into a port belongs to: the request's deadline and its trace.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
@@ -29,6 +33,7 @@ pub struct Trace {
     graph: AtomicU64,
     rows: AtomicU64,
     vectors: AtomicU64,
+    looked_up: [[AtomicU64; Lookup::ALL.len()]; CACHED.len()],
     batches: Mutex<Vec<usize>>,
     kept: Option<Mutex<Vec<Statement>>>,
 }
@@ -70,6 +75,40 @@ impl StoreName {
     }
 }
 
+/// The kinds of keys under which requests look something up.
+pub const CACHED: [KeyKind; 2] = [KeyKind::Embedding, KeyKind::Result];
+
+/// What came of looking something up in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// It was there.
+    Hit,
+    /// It was not.
+    Miss,
+    /// Somebody else was looking for the same, or making it, and shared it.
+    Shared,
+    /// The cache was not asked: it failed a moment ago, or what is asked cannot be cached.
+    Passed,
+    /// The cache failed, or took too long.
+    Failed,
+}
+
+impl Lookup {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Hit, Self::Miss, Self::Shared, Self::Passed, Self::Failed];
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Shared => "shared",
+            Self::Passed => "pass",
+            Self::Failed => "error",
+        }
+    }
+}
+
 impl Trace {
     /// A trace that keeps whole statements, for `explain`.
     pub fn keeping() -> Self {
@@ -99,6 +138,28 @@ impl Trace {
     /// How many statements a store ran.
     pub fn count(&self, store: StoreName) -> u64 {
         self.counter(store).load(Ordering::Relaxed)
+    }
+
+    /// Notes what came of looking something up in the cache.
+    pub fn looked_up(&self, kind: KeyKind, lookup: Lookup) {
+        if let Some(counter) = self.lookups_of(kind, lookup) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often that came of looking up something of that kind.
+    pub fn lookups(&self, kind: KeyKind, lookup: Lookup) -> u64 {
+        self.lookups_of(kind, lookup).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    fn lookups_of(&self, kind: KeyKind, lookup: Lookup) -> Option<&AtomicU64> {
+        let kind = CACHED.iter().position(|known| *known == kind)?;
+        self.looked_up[kind].get(lookup as usize)
+    }
+
+    /// Whether whole statements are kept.
+    pub fn is_keeping(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// The statements kept so far.
@@ -337,6 +398,9 @@ pub trait Embedder: Send + Sync {
 
     /// Length of the vectors.
     fn dimensions(&self) -> usize;
+
+    /// What tells this model's vectors from those of others; `None` when there is no model.
+    fn model(&self) -> Option<&str>;
 }
 
 /// Tells instances that a tenant's log grew. Carries no data.

@@ -2,6 +2,7 @@
 
 pub mod coerce;
 pub mod cursor;
+pub(crate) mod packed;
 pub mod scalar;
 
 use std::fmt;

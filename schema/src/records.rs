@@ -106,7 +106,9 @@ fn cache(definition: &Definition, problems: &mut Problems) -> Option<Duration> {
     let (seconds, place) = find(&definition.directives, "cache")?.number("ttl")?;
     if seconds > LONGEST_KEPT {
         let message = format!("answers are kept for {LONGEST_KEPT} seconds at most, not for {seconds}");
-        problems.add(Code::InvalidArgument, place, message).help("`ttl` is in seconds, from 1 to 86400, which is a day");
+        problems
+            .add(Code::InvalidArgument, place, message)
+            .help("`ttl` is in seconds, from 1 to 86400, which is a day");
         return None;
     }
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))

@@ -172,9 +172,9 @@ sections! {
         wait: Duration = seconds(2);
     }
 
-    /// What instances share that is no data: word of changes. Without it each looks into the logs by itself.
+    /// What was found once and is kept for a while, and word of changes from instance to instance. Nothing depends on it.
     cache: Cache {
-        /// Where it is: "embedded" is this process, or a URL like "redis://host:6379".
+        /// Where it is: "embedded" is this process, which then looks into the logs by itself, or a URL like "redis://host:6379".
         url: CacheUrl = CacheUrl::Embedded;
         /// The password, if it is not part of the URL.
         password: Option<Secret> = None;
@@ -182,6 +182,10 @@ sections! {
         password_file: Option<PathBuf> = None;
         /// What names on the server begin with; the same in all instances of one deployment.
         prefix: String = "quipu".into();
+        /// Room for what an "embedded" cache keeps, all tenants together; 0 keeps nothing.
+        bytes: ByteSize = ByteSize(64 << 20);
+        /// Largest result that is kept, in either.
+        value_bytes: ByteSize = ByteSize(1 << 20);
     }
 
     /// The model that turns text into vectors.

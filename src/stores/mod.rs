@@ -2,6 +2,7 @@
 
 pub mod apart;
 pub mod bus;
+pub mod cache;
 pub mod clock;
 pub mod cypher;
 pub mod neo4j;

@@ -1,34 +1,24 @@
-//! The bus between instances, over Redis: who hears of a change looks into the log. Nothing but a tenant's name and a position travels.
+//! Redis: one connection for what is said and what is kept, one more to listen.
 //!
-//! Redis only makes it faster: an instance that is cut off still looks into the logs by itself, several times a second.
+//! Nothing depends on it. An instance that is cut off looks into the logs by itself, several times a second, and makes again what it cannot
+//! look up.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_util::StreamExt as _;
-use quipu_resolvers::guard::TenantId;
-use quipu_resolvers::ports::Bus;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, RedisError};
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::bus::LocalBus;
+mod bus;
+mod cache;
+
+pub use bus::RedisBus;
+pub use cache::{PATIENCE, RedisCache};
 
 /// Longest wait for a connection at the start.
 const CONNECTING: Duration = Duration::from_secs(4);
 /// Longest wait for an answer.
 const ANSWER: Duration = Duration::from_secs(1);
-/// How often it is looked whether the connection that listens still works; a connection can die without a word.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Waits between attempts to connect again: the first one; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest of them.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How Redis is reached.
 #[derive(Debug, Clone)]
@@ -37,11 +27,11 @@ pub struct Options {
     pub url: String,
     /// The password, if it is not part of the URL.
     pub password: Option<String>,
-    /// What the names of channels begin with, so that several deployments can share a server.
+    /// What the names of channels and keys begin with, so that several deployments can share a server.
     pub prefix: String,
 }
 
-/// Why the bus does not come up. Holds neither URL nor password.
+/// Why Redis cannot be used. Holds neither URL nor password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("redis (`cache.url`): {message}\nhelp: {help}")]
 pub struct OpenError {
@@ -55,85 +45,53 @@ impl OpenError {
     }
 }
 
-/// Announcements within this process, and to and from others that use the same server and prefix.
-#[derive(Debug)]
-pub struct RedisBus {
-    shared: Arc<Shared>,
-    /// Ended when the bus is dropped.
-    _tasks: JoinSet<()>,
+/// A server, and the connection to it that is made anew by itself. Cheap to clone.
+#[derive(Clone)]
+pub struct Redis {
+    client: Client,
+    connection: ConnectionManager,
+    prefix: String,
 }
 
-#[derive(Debug)]
-struct Shared {
-    local: LocalBus,
-    channel: String,
-    /// What is to be said to others: the newest position of each tenant. A server that is away makes this no longer than there are tenants.
-    unsaid: Mutex<BTreeMap<TenantId, u64>>,
-    more: Notify,
-    speaks: AtomicBool,
-    hears: AtomicBool,
-}
-
-impl RedisBus {
-    /// Connects. A server that is not there is no error: this process works without, says so in its log and in [`is_up`](Self::is_up), and
-    /// tries again.
+impl Redis {
+    /// Connects. A server that is not there is no error: this process works without, says so in its log, and tries again.
     ///
     /// # Errors
     /// When the URL cannot be read, or the server refuses the user or the password.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let client = client(&options)?;
-        match timeout(CONNECTING, greet(&client)).await {
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECTING))
+            .set_response_timeout(Some(ANSWER))
+            .set_number_of_retries(1);
+        let connection = ConnectionManager::new_lazy_with_config(client.clone(), config);
+        let connection = connection.map_err(|_| OpenError::new("no connection can be made", "look at `cache.url`"))?;
+        let redis = Self { client, connection, prefix: options.prefix };
+        match timeout(CONNECTING, greet(&redis.client)).await {
             Ok(Err(error)) if is_refusal(&error) => {
                 let help = "set user and password in `cache.url`, or the password as `cache.password` or `cache.password_file`";
                 return Err(OpenError::new("the server refuses user or password", help));
             }
             Ok(Err(error)) => tracing::warn!(cause = %error.category(), "redis cannot be reached; it is tried again"),
             Err(_) => tracing::warn!(cause = "no answer", "redis cannot be reached; it is tried again"),
-            Ok(Ok(())) => {}
+            // So that no request finds a connection that is only being made.
+            Ok(Ok(())) => drop(redis.ping().await),
         }
-        let shared = Arc::new(Shared {
-            local: LocalBus::default(),
-            channel: format!("{}:log", options.prefix),
-            unsaid: Mutex::default(),
-            more: Notify::new(),
-            speaks: AtomicBool::new(true),
-            hears: AtomicBool::new(false),
-        });
-        let mut tasks = JoinSet::new();
-        tasks.spawn(speak(shared.clone(), client.clone()));
-        tasks.spawn(hear(shared.clone(), client));
-        Ok(Self { shared, _tasks: tasks })
+        Ok(redis)
     }
 
-    /// Whether other instances are heard and were reached the last time.
-    pub fn is_up(&self) -> bool {
-        self.shared.hears.load(Ordering::Relaxed) && self.shared.speaks.load(Ordering::Relaxed)
+    /// Whether the server answers on the shared connection, which is made again where it has to be.
+    async fn ping(&self) -> bool {
+        let mut connection = self.connection.clone();
+        let ping = redis::cmd("PING");
+        matches!(timeout(CONNECTING + ANSWER, ping.query_async::<String>(&mut connection)).await, Ok(Ok(_)))
     }
 }
 
-#[async_trait]
-impl Bus for RedisBus {
-    /// Never waits for Redis.
-    async fn announce(&self, tenant: &TenantId, seq: u64) {
-        self.shared.local.announce(tenant, seq).await;
-        self.shared.unsaid(tenant, seq);
-        self.shared.more.notify_one();
-    }
-
-    fn listen(&self, tenant: &TenantId) -> watch::Receiver<u64> {
-        self.shared.local.listen(tenant)
-    }
-}
-
-impl Shared {
-    fn unsaid(&self, tenant: &TenantId, seq: u64) {
-        let mut unsaid = self.unsaid.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = unsaid.entry(tenant.clone()).or_default();
-        *newest = seq.max(*newest);
-    }
-
-    fn next(&self) -> Option<(TenantId, u64)> {
-        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
+impl std::fmt::Debug for Redis {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
 
@@ -157,74 +115,4 @@ async fn greet(client: &Client) -> Result<(), RedisError> {
 
 fn is_refusal(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"))
-}
-
-/// Tells other instances. What could not be said is said when the server is back, unless something newer was to be said by then.
-async fn speak(shared: Arc<Shared>, client: Client) {
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(CONNECTING))
-        .set_response_timeout(Some(ANSWER))
-        .set_number_of_retries(1);
-    let Ok(mut connection) = ConnectionManager::new_lazy_with_config(client, config) else { return };
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let Some((tenant, seq)) = shared.next() else {
-            shared.more.notified().await;
-            continue;
-        };
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(&shared.channel).arg(format!("{tenant} {seq}"));
-        let said = timeout(CONNECTING + ANSWER, publish.query_async::<i64>(&mut connection)).await;
-        let said = matches!(said, Ok(Ok(_)));
-        shared.speaks.store(said, Ordering::Relaxed);
-        if said {
-            pause = FIRST_PAUSE;
-        } else {
-            shared.unsaid(&tenant, seq);
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-}
-
-/// Listens to other instances, again and again.
-async fn hear(shared: Arc<Shared>, client: Client) {
-    let mut pause = FIRST_PAUSE;
-    let mut told = false;
-    loop {
-        let ended = listen(&shared, &client, &mut pause).await;
-        shared.hears.store(false, Ordering::Relaxed);
-        if !std::mem::replace(&mut told, pause > FIRST_PAUSE) {
-            let cause = ended.as_ref().map_or_else(|error| error.category(), |()| "closed");
-            tracing::warn!(cause, "redis: other instances are not heard; the logs are looked at instead");
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// Listens until the connection ends.
-async fn listen(shared: &Shared, client: &Client, pause: &mut Duration) -> Result<(), RedisError> {
-    let late = |_| RedisError::from((ErrorKind::Io, "no answer"));
-    let (mut sink, mut stream) = timeout(CONNECTING, client.get_async_pubsub()).await.map_err(late)??.split();
-    timeout(ANSWER, sink.subscribe(&shared.channel)).await.map_err(late)??;
-    shared.hears.store(true, Ordering::Relaxed);
-    *pause = FIRST_PAUSE;
-    let mut heartbeat = tokio::time::interval(HEARTBEAT);
-    loop {
-        tokio::select! {
-            message = stream.next() => {
-                let Some(message) = message else { return Ok(()) };
-                let said = message.get_payload::<String>().unwrap_or_default();
-                // Whatever else is on the channel is not for us.
-                let Some((tenant, seq)) = said.split_once(' ') else { continue };
-                if let (Some(tenant), Ok(seq)) = (TenantId::parse(tenant), seq.parse()) {
-                    shared.local.announce(&tenant, seq).await;
-                }
-            }
-            _ = heartbeat.tick() => {
-                timeout(ANSWER, sink.ping::<redis::Value>()).await.map_err(late)??;
-            }
-        }
-    }
 }

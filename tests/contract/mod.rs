@@ -10,6 +10,7 @@ use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
 mod apart;
 mod bolt;
+mod cache;
 mod changes;
 mod conditions;
 mod cypher_plans;

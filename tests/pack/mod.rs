@@ -12,6 +12,7 @@ use quipu::ingest::import::{Importer, Listener, Summary};
 use quipu::ingest::relay::{Relay, Step, Turn};
 use quipu::ingest::source::{Problem, Source};
 use quipu::stores::bus::LocalBus;
+use quipu::stores::cache::LocalCache;
 use quipu::stores::clock::SystemClock;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::{Served, Trace};
@@ -90,6 +91,7 @@ impl Newsroom {
             metadata: stores.metadata.clone(),
             vectors: stores.vectors.clone(),
             embedder: Arc::new(embedder()),
+            cache: Arc::new(LocalCache::new(64 << 20, 1 << 20, Arc::new(SystemClock))),
             bus: Arc::new(LocalBus::default()),
             clock: Arc::new(SystemClock),
         };

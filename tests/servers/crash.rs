@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use quipu::ingest::compare::Sum;
 use quipu::ingest::relay::{Relay, Step, Turn};
 use quipu::stores::bus::LocalBus;
+use quipu::stores::cache::LocalCache;
 use quipu::stores::clock::SystemClock;
 use quipu_resolvers::change::{Change, Mode, Op, Ref};
 use quipu_resolvers::fault::Code;
@@ -111,7 +112,8 @@ impl House {
             vectors = Arc::new(Doomed::<dyn Vectors> { inner: vectors, doom });
         }
         let (bus, clock, embedder) = (Arc::new(LocalBus::default()), Arc::new(SystemClock), Arc::new(Letters));
-        let ports = Ports { graph, metadata, vectors, embedder, bus, clock };
+        let cache = Arc::new(LocalCache::new(1 << 20, 1 << 16, clock.clone()));
+        let ports = Ports { graph, metadata, vectors, embedder, cache, bus, clock };
         let settings = Settings { limits: Default::default(), introspection: true, cursor_secret: vec![7; 32] };
         let engine = Engine::new(ports.clone(), settings);
         let api = Api::of(&ontology);

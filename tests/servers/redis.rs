@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use quipu::stores::redis::{Options, RedisBus};
+use quipu::stores::redis::{OpenError, Options, Redis, RedisBus};
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::Bus as _;
 use tokio::time::timeout;
@@ -11,24 +11,28 @@ use super::address;
 use super::proxy::Proxy;
 
 /// Long enough for a busy machine.
-const LONG: Duration = Duration::from_secs(30);
+pub const LONG: Duration = Duration::from_secs(30);
 
 fn tenant(name: &str) -> TenantId {
     TenantId::parse(name).expect("a name")
 }
 
-/// Channels of one test.
-fn options(url: &str, prefix: &str) -> Options {
+/// Channels and keys of one test.
+pub fn options(url: &str, prefix: &str) -> Options {
     Options { url: url.to_owned(), password: None, prefix: format!("test-{}-{prefix}", std::process::id()) }
 }
 
+async fn opened(options: Options) -> Result<RedisBus, OpenError> {
+    Ok(RedisBus::new(&Redis::open(options).await?))
+}
+
 async fn bus(options: Options) -> RedisBus {
-    let bus = RedisBus::open(options).await.unwrap_or_else(|error| panic!("{error}"));
+    let bus = opened(options).await.unwrap_or_else(|error| panic!("{error}"));
     until(|| bus.is_up()).await;
     bus
 }
 
-async fn until(holds: impl Fn() -> bool) {
+pub async fn until(holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < LONG, "it does not come to that");
@@ -85,7 +89,7 @@ async fn what_is_wrong_is_told_without_the_password() {
     let (_, server) = url.rsplit_once('@').expect("user and password");
     for wrong in [format!("redis://:hunter22@{server}"), format!("redis://{server}")] {
         let begun = Instant::now();
-        let refused = RedisBus::open(options(&wrong, "wrong")).await.expect_err("a wrong password").to_string();
+        let refused = opened(options(&wrong, "wrong")).await.expect_err("a wrong password").to_string();
         assert!(refused.contains("refuses user or password") && refused.contains("cache.password"), "{refused}");
         assert!(!refused.contains("hunter22"), "{refused}");
         assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
@@ -94,9 +98,9 @@ async fn what_is_wrong_is_told_without_the_password() {
         |url: &str, password: &str| Options { password: Some(password.into()), ..options(url, "wrong") };
     let password = url.trim_start_matches("redis://:").split('@').next().expect("a password");
     bus(with_password(&format!("redis://{server}"), password)).await;
-    let unreadable = RedisBus::open(options("redis://a b:x", "wrong")).await.expect_err("no URL").to_string();
+    let unreadable = opened(options("redis://a b:x", "wrong")).await.expect_err("no URL").to_string();
     assert!(unreadable.contains("the URL cannot be read"), "{unreadable}");
     // One that is not there is no reason not to serve.
-    let away = RedisBus::open(options("redis://127.0.0.1:1", "wrong")).await.unwrap_or_else(|error| panic!("{error}"));
+    let away = opened(options("redis://127.0.0.1:1", "wrong")).await.unwrap_or_else(|error| panic!("{error}"));
     assert!(!away.is_up());
 }

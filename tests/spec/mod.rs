@@ -1,8 +1,10 @@
 //! The engine against the GraphQL specification (October 2021) and the conventions of its API, over the embedded store.
 
 mod access;
+pub mod cached;
 mod connections;
 mod filters;
+mod gate;
 mod integration;
 mod language;
 mod live;

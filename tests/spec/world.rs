@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use quipu::ingest::relay::{Relay, Step, Turn};
 use quipu::stores::bus::LocalBus;
+use quipu::stores::cache::LocalCache;
 use quipu::stores::clock::SystemClock;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Principal, TenantId};
@@ -25,7 +26,7 @@ pub struct World {
     bound: Vec<Arc<Bound>>,
     before: Vec<Arc<Bound>>,
     ports: Ports,
-    _stores: Stores,
+    _stores: Arc<Stores>,
 }
 
 /// Turns a text into a vector by counting letters: near texts share letters.
@@ -39,6 +40,10 @@ impl Embedder for Letters {
 
     fn dimensions(&self) -> usize {
         26
+    }
+
+    fn model(&self) -> Option<&str> {
+        Some("letters")
     }
 }
 
@@ -90,25 +95,42 @@ impl World {
             metadata: stores.metadata.clone(),
             vectors: stores.vectors.clone(),
             embedder: Arc::new(Letters),
+            cache: Arc::new(LocalCache::new(64 << 20, 1 << 20, Arc::new(SystemClock))),
             bus: Arc::new(LocalBus::default()),
             clock: Arc::new(SystemClock),
         };
-        let cursor_secret = b"a secret of the tests, 32 bytes!".to_vec();
-        let settings = Settings { limits: Default::default(), introspection, cursor_secret };
-        let engine = Engine::new(ports.clone(), settings);
+        let engine = Engine::new(ports.clone(), settings(introspection));
         let before = published(&engine, &ports, before).await;
         let bound = published(&engine, &ports, now).await;
-        Self { engine, bound, before, ports, _stores: stores }
+        Self { engine, bound, before, ports, _stores: Arc::new(stores) }
     }
 
     /// A world with facilities, devices, alerts, vehicles and contracts: the same ids in both tenants.
     pub async fn filled() -> Self {
-        let world = Self::empty().await;
+        Self::empty().await.fill().await
+    }
+
+    /// The same world with the things of `filled`.
+    pub async fn fill(self) -> Self {
         for tenant in TENANTS {
-            let (data, errors) = world.run(&admin(tenant), include_str!("fill.graphql"), json!({ "t": tenant })).await;
+            let (data, errors) = self.run(&admin(tenant), include_str!("fill.graphql"), json!({ "t": tenant })).await;
             assert_eq!(errors, json!(null), "{data}");
         }
-        world
+        self
+    }
+
+    /// Another instance: an engine of its own over the same stores, with some other ports.
+    pub fn beside(&self, other: impl FnOnce(&mut Ports)) -> Self {
+        let mut ports = self.ports.clone();
+        other(&mut ports);
+        let engine = Engine::new(ports.clone(), settings(true));
+        let (bound, before) = (self.bound.clone(), self.before.clone());
+        Self { engine, bound, before, ports, _stores: self._stores.clone() }
+    }
+
+    /// What the engine works on.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     pub fn bound(&self, principal: &Principal) -> &Arc<Bound> {
@@ -160,9 +182,15 @@ impl World {
     /// The response, and how many statements each store ran: graph, rows, vectors.
     pub async fn body(&self, principal: &Principal, query: &str, variables: Json) -> (Json, [u64; 3]) {
         let trace = Arc::new(Trace::default());
-        let answer = self.engine.answer(self.bound(principal), principal, ask(query, variables, &trace)).await;
+        let body = self.traced(principal, query, variables, &trace).await;
         let counts = [StoreName::Graph, StoreName::Rows, StoreName::Vectors].map(|store| trace.count(store));
-        (serde_json::from_slice(&answer.body).unwrap(), counts)
+        (body, counts)
+    }
+
+    /// The response, with everything that was run for it noted in a trace.
+    pub async fn traced(&self, principal: &Principal, query: &str, variables: Json, trace: &Arc<Trace>) -> Json {
+        let answer = self.engine.answer(self.bound(principal), principal, ask(query, variables, trace)).await;
+        serde_json::from_slice(&answer.body).unwrap()
     }
 
     /// The response of a mutation with an idempotency key.
@@ -181,6 +209,11 @@ impl World {
         let ask = ask(query, json!({}), &Arc::default());
         self.engine.watch(self.bound(principal).clone(), principal.clone(), ask)
     }
+}
+
+fn settings(introspection: bool) -> Settings {
+    let cursor_secret = b"a secret of the tests, 32 bytes!".to_vec();
+    Settings { limits: Default::default(), introspection, cursor_secret }
 }
 
 async fn published(engine: &Arc<Engine>, ports: &Ports, sdl: &str) -> Vec<Arc<Bound>> {

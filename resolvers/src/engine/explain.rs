@@ -59,7 +59,7 @@ impl Engine {
 
     fn field(&self, bound: &Bound, principal: &Principal, job: &Job, out: &mut String) {
         match job {
-            Job::Read(plan) => self.told(bound, principal, plan, out),
+            Job::Read(plan, _) => self.told(bound, principal, plan, out),
             Job::Similar(similar) => self.told(bound, principal, &similar.plan, out),
             Job::Search(search) => self.told(bound, principal, &search.plan, out),
             Job::Write(write) => {

@@ -57,7 +57,7 @@ impl<'r> Run<'r> {
 pub(crate) struct Work<'r> {
     pub run: Run<'r>,
     loaders: Loaders<'r>,
-    loaded: Mutex<Loaded>,
+    pub(super) loaded: Mutex<Loaded>,
 }
 
 impl<'r> Work<'r> {
@@ -76,7 +76,8 @@ impl<'r> Work<'r> {
     pub async fn job(&self, job: &Job, ask: &Ask) -> Result<Value, Fault> {
         match job {
             Job::Nothing => Ok(Value::Null),
-            Job::Read(plan) => self.plan(plan).await,
+            Job::Read(plan, None) => self.plan(plan).await,
+            Job::Read(plan, Some(ttl)) => self.plan_kept(plan, *ttl).await,
             Job::Similar(similar) => self.similar(similar).await,
             Job::Search(search) => self.search(search).await,
             Job::Write(write) => self.write(write, ask).await,

@@ -146,11 +146,6 @@ impl Work<'_> {
         })
     }
 
-    async fn embedded(&self, text: &str) -> Result<Vec<f32>, Fault> {
-        let vectors = self.run.engine.ports.embedder.embed(vec![text.to_owned()]).await?;
-        vectors.into_iter().next().ok_or_else(|| Fault::internal("embedder", "no vector for a text"))
-    }
-
     fn unit(&self, mut vector: Vec<f32>) -> Result<Vec<f32>, Fault> {
         let wanted = self.run.engine.ports.embedder.dimensions();
         if vector.len() != wanted {

@@ -79,7 +79,8 @@ fn limits(was: &EntityType, is: &EntityType, diff: &mut Diff) {
 
 /// Answers that are kept longer are older than those that clients had so far.
 fn kept(was: &EntityType, is: &EntityType, diff: &mut Diff) {
-    let shown = |kept: Option<Duration>| kept.map_or_else(|| "not kept".to_owned(), |kept| format!("kept for {kept:?}"));
+    let shown =
+        |kept: Option<Duration>| kept.map_or_else(|| "not kept".to_owned(), |kept| format!("kept for {kept:?}"));
     if was.cache != is.cache {
         let effect = if is.cache > was.cache { Effect::Risky } else { Effect::Safe };
         diff.note(effect, &is.name, format!("answers are {}, so far {}", shown(is.cache), shown(was.cache)));

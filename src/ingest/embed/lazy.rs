@@ -233,6 +233,10 @@ impl Embedder for LazyEmbedder {
     fn dimensions(&self) -> usize {
         self.config().map_or(0, |config| config.dimensions)
     }
+
+    fn model(&self) -> Option<&str> {
+        self.config().ok().map(|config| config.name.as_str())
+    }
 }
 
 impl From<EmbedError> for Fault {

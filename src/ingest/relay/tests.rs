@@ -185,6 +185,10 @@ impl Embedder for World {
     fn dimensions(&self) -> usize {
         1
     }
+
+    fn model(&self) -> Option<&str> {
+        Some("lengths")
+    }
 }
 
 fn record(id: &str) -> Ref {
@@ -219,6 +223,7 @@ fn relay(world: &Arc<World>) -> Relay {
         metadata: world.clone(),
         vectors: world.clone(),
         embedder: world.clone(),
+        cache: Arc::new(crate::stores::cache::LocalCache::new(0, 0, Arc::new(crate::stores::clock::SystemClock))),
         bus: world.clone(),
         clock: Arc::new(crate::stores::clock::SystemClock),
     };

@@ -1,0 +1,200 @@
+//! What is kept within one process, bounded in bytes: what is used least goes first (S3-FIFO, by `quick_cache`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use quick_cache::sync::{Cache as Values, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quipu_resolvers::ports::{Cache, CacheKey, Clock, Counters, Found};
+
+/// What an entry takes beside key and value, roughly.
+const OVERHEAD: usize = 128;
+/// Bytes of an entry as one expects it; it decides how much is remembered of entries that went.
+const USUAL: u64 = 2048;
+/// Parts that are locked one at a time.
+const PARTS: u64 = 16;
+/// Counters that may be there before those are looked for whose windows are over.
+const FEW: usize = 1024;
+
+/// A cache of this process. Its entries last until their time is over, in the time of the clock.
+pub struct LocalCache {
+    values: Values<CacheKey, Entry, ByBytes>,
+    largest: usize,
+    counters: Mutex<Windows>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    value: Bytes,
+    span: Span,
+}
+
+/// From when to when, in milliseconds.
+#[derive(Clone, Copy)]
+struct Span {
+    begin: i64,
+    end: i64,
+}
+
+impl Span {
+    fn new(begin: i64, length: Duration) -> Self {
+        Self { begin, end: begin.saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)) }
+    }
+
+    /// A clock that was set back ends what seems to begin later.
+    fn holds(self, now: i64) -> bool {
+        (self.begin..self.end).contains(&now)
+    }
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<CacheKey, Entry> for ByBytes {
+    fn weight(&self, key: &CacheKey, entry: &Entry) -> u64 {
+        (key.as_str().len() + entry.value.len() + OVERHEAD) as u64
+    }
+}
+
+/// Counters by key.
+struct Windows {
+    all: HashMap<CacheKey, (u64, Span)>,
+    /// How many there may be before those that are over are thrown out.
+    room: usize,
+}
+
+impl LocalCache {
+    /// An empty one that takes `bytes` at most, all tenants together, and no value of more than `largest` bytes.
+    pub fn new(bytes: usize, largest: usize, clock: Arc<dyn Clock>) -> Self {
+        let bytes = bytes as u64;
+        // Each part has its share of the bytes, and should take some of the largest values.
+        let parts = (bytes / (4 * largest.max(1) as u64)).clamp(1, PARTS);
+        let options = OptionsBuilder::new()
+            .shards(1 << parts.ilog2())
+            .weight_capacity(bytes)
+            .estimated_items_capacity(usize::try_from(bytes / USUAL).unwrap_or(usize::MAX).max(1))
+            .build()
+            .expect("capacities are set");
+        let values = Values::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default());
+        let counters = Mutex::new(Windows { all: HashMap::new(), room: FEW });
+        Self { values, largest, counters, clock }
+    }
+}
+
+#[async_trait]
+impl Cache for LocalCache {
+    async fn get(&self, key: &CacheKey) -> Found {
+        match self.values.get(key) {
+            Some(entry) if entry.span.holds(self.clock.now_ms()) => Found::Value(entry.value),
+            Some(_) => {
+                let now = self.clock.now_ms();
+                self.values.remove_if(key, |entry| !entry.span.holds(now));
+                Found::Nothing
+            }
+            None => Found::Nothing,
+        }
+    }
+
+    async fn put(&self, key: &CacheKey, value: Bytes, ttl: Duration) {
+        if value.len() <= self.largest {
+            self.values.insert(key.clone(), Entry { value, span: Span::new(self.clock.now_ms(), ttl) });
+        }
+    }
+
+    fn largest(&self) -> usize {
+        self.largest
+    }
+}
+
+#[async_trait]
+impl Counters for LocalCache {
+    async fn count(&self, key: &CacheKey, window: Duration) -> Option<u64> {
+        let now = self.clock.now_ms();
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        if counters.all.len() >= counters.room {
+            counters.all.retain(|_, (_, span)| span.holds(now));
+            counters.room = FEW.max(2 * counters.all.len());
+        }
+        let (count, span) = counters.all.entry(key.clone()).or_insert((0, Span::new(now, window)));
+        if !span.holds(now) {
+            (*count, *span) = (0, Span::new(now, window));
+        }
+        *count += 1;
+        Some(*count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use quipu_resolvers::guard::TenantId;
+    use quipu_resolvers::ports::KeyKind;
+
+    use super::*;
+
+    /// A clock that stands still.
+    #[derive(Default)]
+    struct Hands(AtomicI64);
+
+    impl Clock for Hands {
+        fn now_ms(&self) -> i64 {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn key(number: usize) -> CacheKey {
+        CacheKey::of(&TenantId::parse("t").expect("a name"), KeyKind::Result, &[&number.to_le_bytes()])
+    }
+
+    #[tokio::test]
+    async fn entries_end_with_their_time_also_when_the_clock_is_set_back() {
+        let hands = Arc::new(Hands::default());
+        let cache = LocalCache::new(1 << 20, 1 << 10, hands.clone());
+        let at = |now| hands.0.store(now, Ordering::Relaxed);
+        at(1_000);
+        cache.put(&key(1), Bytes::from_static(b"one"), Duration::from_millis(500)).await;
+        for (now, there) in [(1_000, true), (1_499, true), (1_500, false), (1_400, false)] {
+            at(now);
+            let found = cache.get(&key(1)).await;
+            assert_eq!(found != Found::Nothing, there, "at {now}: what is over is gone for good");
+        }
+        cache.put(&key(1), Bytes::from_static(b"two"), Duration::MAX).await;
+        at(1_000);
+        assert_eq!(cache.get(&key(1)).await, Found::Nothing, "it seems to come from the future");
+    }
+
+    #[tokio::test]
+    async fn it_takes_no_more_bytes_than_it_may_and_one_value_of_the_largest() {
+        let (bytes, largest) = (1 << 20, 1 << 18);
+        let cache = LocalCache::new(bytes, largest, Arc::new(Hands::default()));
+        for number in 0..2_000 {
+            cache.put(&key(number), Bytes::from(vec![0; 4_000]), Duration::from_secs(1)).await;
+            assert!(cache.values.weight() <= bytes as u64);
+        }
+        assert!(cache.values.len() > 100, "{}", cache.values.len());
+        cache.put(&key(9_999), Bytes::from(vec![0; largest]), Duration::from_secs(1)).await;
+        assert_ne!(cache.get(&key(9_999)).await, Found::Nothing);
+        cache.put(&key(9_998), Bytes::from(vec![0; largest + 1]), Duration::from_secs(1)).await;
+        assert_eq!(cache.get(&key(9_998)).await, Found::Nothing);
+        let none = LocalCache::new(0, largest, Arc::new(Hands::default()));
+        none.put(&key(1), Bytes::from_static(b"one"), Duration::from_secs(1)).await;
+        assert_eq!(none.get(&key(1)).await, Found::Nothing, "no room is no cache");
+    }
+
+    #[tokio::test]
+    async fn counters_whose_windows_are_over_take_no_room() {
+        let hands = Arc::new(Hands::default());
+        let cache = LocalCache::new(1 << 20, 1 << 10, hands.clone());
+        for number in 0..50 * FEW {
+            hands.0.store(number as i64, Ordering::Relaxed);
+            assert_eq!(cache.count(&key(number), Duration::from_millis(10)).await, Some(1));
+        }
+        let counters = cache.counters.lock().expect("not poisoned");
+        assert!(counters.all.len() <= FEW, "{}", counters.all.len());
+    }
+}

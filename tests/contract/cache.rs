@@ -1,0 +1,151 @@
+//! The contract of caches and counters: one suite that runs against every adapter.
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use quipu::stores::cache::LocalCache;
+use quipu::stores::clock::SystemClock;
+use quipu::stores::redis::{Options, Redis, RedisCache};
+use quipu_resolvers::guard::TenantId;
+use quipu_resolvers::ports::{Cache, CacheKey, Counters, Found, KeyKind};
+
+use crate::servers::address;
+
+/// Long enough for a busy machine, and longer than any test.
+const LONG: Duration = Duration::from_secs(600);
+/// Bytes of the largest value.
+const LARGEST: usize = 1 << 16;
+
+/// What is under test, empty.
+pub struct Opened {
+    cache: Arc<dyn Cache>,
+    counters: Arc<dyn Counters>,
+    /// What has to live as long.
+    _kept: Box<dyn Any + Send + Sync>,
+}
+
+async fn in_process(_: &str) -> Option<Opened> {
+    let cache = Arc::new(LocalCache::new(1 << 24, LARGEST, Arc::new(SystemClock)));
+    Some(Opened { cache: cache.clone(), counters: cache, _kept: Box::new(()) })
+}
+
+async fn in_redis(test: &str) -> Option<Opened> {
+    let url = address("QUIPU_TEST_REDIS", test)?;
+    let prefix = format!("test-{}-{test}", std::process::id());
+    let redis = Redis::open(Options { url, password: None, prefix }).await.unwrap_or_else(|error| panic!("{error}"));
+    let cache = Arc::new(RedisCache::new(&redis, LARGEST, Duration::from_secs(20)));
+    Some(Opened { cache: cache.clone(), counters: cache, _kept: Box::new(redis) })
+}
+
+/// Runs every case against what a function opens.
+macro_rules! cache_suite {
+    ($name:ident, $open:path) => {
+        mod $name {
+            cache_suite!(@cases $open, values_come_back, values_end_with_their_time, large_values_are_not_kept, many_at_once, counts, windows_end);
+        }
+    };
+    (@cases $open:path, $($case:ident),+) => {
+        $(#[tokio::test]
+        async fn $case() {
+            // One that cannot be had says so by itself.
+            if let Some(opened) = $open(concat!(module_path!(), "::", stringify!($case))).await {
+                super::$case(opened).await;
+            }
+        })+
+    };
+}
+
+cache_suite!(on_process, super::in_process);
+cache_suite!(on_redis, super::in_redis);
+
+fn key(tenant: &str, kind: KeyKind, name: &str) -> CacheKey {
+    CacheKey::of(&TenantId::parse(tenant).expect("a name"), kind, &[name.as_bytes()])
+}
+
+async fn until<F: Future<Output = bool>>(holds: impl Fn() -> F) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < LONG, "it does not come to that");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn values_come_back(Opened { cache, _kept, .. }: Opened) {
+    let all: Vec<CacheKey> = [("a", "x"), ("b", "x"), ("a", "y")]
+        .into_iter()
+        .flat_map(|(tenant, name)| [KeyKind::Result, KeyKind::Embedding].map(|kind| key(tenant, kind, name)))
+        .collect();
+    for key in &all {
+        assert_eq!(cache.get(key).await, Found::Nothing);
+    }
+    let value = |at: usize| Bytes::from_iter((0..=255_u8).cycle().take(at * 300));
+    for (at, key) in all.iter().enumerate() {
+        cache.put(key, Bytes::from_static(b"what was there before"), LONG).await;
+        cache.put(key, value(at), LONG).await;
+    }
+    for (at, key) in all.iter().enumerate() {
+        assert_eq!(cache.get(key).await, Found::Value(value(at)), "{key:?}, an empty one among them");
+    }
+}
+
+async fn values_end_with_their_time(Opened { cache, _kept, .. }: Opened) {
+    let (short, long) = (key("a", KeyKind::Result, "short"), key("a", KeyKind::Result, "long"));
+    cache.put(&long, Bytes::from_static(b"long"), LONG).await;
+    cache.put(&short, Bytes::from_static(b"short"), Duration::from_millis(200)).await;
+    until(|| async { cache.get(&short).await == Found::Nothing }).await;
+    assert_eq!(cache.get(&long).await, Found::Value(Bytes::from_static(b"long")));
+    // The time of the last value is the one that counts.
+    cache.put(&short, Bytes::from_static(b"short"), LONG).await;
+    cache.put(&short, Bytes::from_static(b"shorter"), Duration::from_millis(200)).await;
+    until(|| async { cache.get(&short).await == Found::Nothing }).await;
+}
+
+async fn large_values_are_not_kept(Opened { cache, _kept, .. }: Opened) {
+    let key = |name| key("a", KeyKind::Result, name);
+    assert_eq!(cache.largest(), LARGEST);
+    cache.put(&key("fits"), Bytes::from(vec![7; LARGEST]), LONG).await;
+    cache.put(&key("too large"), Bytes::from(vec![7; LARGEST + 1]), LONG).await;
+    assert_eq!(cache.get(&key("fits")).await, Found::Value(Bytes::from(vec![7; LARGEST])));
+    assert_eq!(cache.get(&key("too large")).await, Found::Nothing);
+    cache.put(&key("no time"), Bytes::from_static(b"x"), Duration::ZERO).await;
+    assert_eq!(cache.get(&key("no time")).await, Found::Nothing);
+}
+
+async fn many_at_once(Opened { cache, _kept, .. }: Opened) {
+    let tasks = (0..50_u8).map(|number| {
+        let (cache, key) = (cache.clone(), key("a", KeyKind::Result, &format!("{}", number % 10)));
+        tokio::spawn(async move {
+            cache.put(&key, Bytes::from(vec![number % 10; 2_000]), LONG).await;
+            cache.get(&key).await == Found::Value(Bytes::from(vec![number % 10; 2_000]))
+        })
+    });
+    for done in join_all(tasks).await {
+        assert!(done.expect("no panic"));
+    }
+}
+
+async fn counts(Opened { counters, _kept, .. }: Opened) {
+    let key = |name| key("a", KeyKind::Count, name);
+    for number in 1..=3 {
+        assert_eq!(counters.count(&key("x"), LONG).await, Some(number));
+    }
+    assert_eq!(counters.count(&key("y"), LONG).await, Some(1));
+    let tasks = (0..100).map(|_| {
+        let (counters, key) = (counters.clone(), key("many"));
+        tokio::spawn(async move { counters.count(&key, LONG).await })
+    });
+    let seen: HashSet<Option<u64>> = join_all(tasks).await.into_iter().map(|done| done.expect("no panic")).collect();
+    assert_eq!(seen, (1..=100).map(Some).collect(), "nobody is counted twice or passed over");
+}
+
+async fn windows_end(Opened { counters, _kept, .. }: Opened) {
+    let (key, window) = (key("a", KeyKind::Count, "x"), Duration::from_millis(500));
+    counters.count(&key, window).await;
+    // What is counted in between makes the window no longer: it ends although this goes on.
+    until(|| async { counters.count(&key, window).await > Some(1) }).await;
+    until(|| async { counters.count(&key, window).await == Some(1) }).await;
+}
