@@ -70,6 +70,10 @@ impl Graph for Gate {
         self.inner.apply(tenant, entries).await
     }
 
+    async fn clear(&self, tenant: &TenantId) -> Result<(), Fault> {
+        self.inner.clear(tenant).await
+    }
+
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault> {
         self.inner.position(tenant).await
     }
