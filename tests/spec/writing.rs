@@ -136,3 +136,23 @@ async fn validate_rules_refuse_writes_and_hidden_records_are_not_there_to_be_wri
         );
     }
 }
+
+/// What is accepted has to be applied by every store, and what an index cannot hold would hold up all that comes after it.
+#[tokio::test]
+async fn ids_and_indexed_texts_have_a_longest_length() {
+    let world = World::filled().await;
+    let who = admin("alpha");
+    let create = |id: &str, serial: &str, name: &str| {
+        format!(
+            "mutation {{ createDevices(input: [{{id: \"{id}\", serial: \"{serial}\", name: \"{name}\"}}]) {{ devices {{ serial }} }} }}"
+        )
+    };
+    let x = |count: usize| "x".repeat(count);
+    for (id, serial, told) in [(x(513), x(3), "at most 512"), (x(3), x(1_537), "Device.serial has 1537 bytes")] {
+        let (_, errors) = world.run(&who, &create(&id, &serial, "n"), json!({})).await;
+        let (code, message) = (&errors[0]["extensions"]["code"], errors[0]["message"].as_str().unwrap_or_default());
+        assert_eq!((code, message.contains(told)), (&json!("BAD_USER_INPUT"), true), "{errors}");
+    }
+    let long = world.data(&who, &create(&x(512), &x(1_536), &x(20_000))).await;
+    assert_eq!(long["createDevices"]["devices"][0]["serial"], json!(x(1_536)));
+}
