@@ -242,8 +242,8 @@ async fn what_postgres_cannot_hold_is_refused() {
         for (op, message) in [
             (row("a\u{0}b", "s"), "U+0000"),
             (row("c9", "a\u{0}b"), "U+0000"),
-            (row(&long, "s"), "is too long"),
-            (put("Contract", "c9", json!({"supplier": "s", "facility_id": long})), "is too long"),
+            (row(&long, "s"), "at most 512"),
+            (put("Contract", "c9", json!({"supplier": "s", "facility_id": long})), "at most 1536"),
         ] {
             let (code, text) = refused(accept(&stores, who, vec![op]).await);
             assert_eq!(code, Code::BadUserInput);
