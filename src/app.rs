@@ -166,6 +166,7 @@ impl App {
         let tenants = self.tenants.clone();
         tasks.spawn(async move { tenants.follow().await });
         tasks.spawn(follow::logs(self.engine.clone(), self.tenants.clone()));
+        tasks.spawn(follow::positions(self.ports.clone(), self.tenants.clone(), metrics.clone()));
         tasks.spawn(follow::vectors(self.relay.clone(), self.tenants.clone(), self.ports.bus.clone(), metrics));
         tasks
     }

@@ -10,6 +10,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use quipu_resolvers::Answer;
+use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{CACHED, Lookup, StoreName, Trace};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
@@ -66,6 +67,7 @@ pub struct Metrics {
     refused: IntCounterVec,
     working: IntGauge,
     to_embed: IntGauge,
+    positions: IntGaugeVec,
 }
 
 impl Metrics {
@@ -104,6 +106,10 @@ impl Metrics {
                 "quipu_records_to_embed",
                 "records that were there before their text was to be embedded, and have no vector yet",
             )?,
+            positions: IntGaugeVec::new(
+                Opts::new("quipu_position", "where a tenant's log stands, and how far the stores have followed it"),
+                &["tenant", "of"],
+            )?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;
@@ -115,6 +121,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.refused.clone()))?;
         metrics.registry.register(Box::new(metrics.working.clone()))?;
         metrics.registry.register(Box::new(metrics.to_embed.clone()))?;
+        metrics.registry.register(Box::new(metrics.positions.clone()))?;
         Ok(metrics)
     }
 
@@ -168,6 +175,12 @@ impl Metrics {
     /// Notes how many records that were there before wait for a vector.
     pub fn to_embed(&self, records: u64) {
         self.to_embed.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// Notes where something of a tenant stands: its `log`, or a store that follows it.
+    pub fn position(&self, tenant: &TenantId, of: &str, position: u64) {
+        let position = i64::try_from(position).unwrap_or(i64::MAX);
+        self.positions.with_label_values(&[tenant.as_str(), of]).set(position);
     }
 
     /// All counters in Prometheus' text format.

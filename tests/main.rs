@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests may read the environment and the time of day")]
 
 mod boundary;
-mod cli;
+pub mod cli;
 mod containers;
 mod contract;
 mod documents;

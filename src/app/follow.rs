@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::select_all;
-use quipu_resolvers::Engine;
 use quipu_resolvers::fault::Code;
 use quipu_resolvers::ports::Bus;
+use quipu_resolvers::{Engine, Ports};
 
 use crate::ingest::relay::{Relay, Step};
 use crate::ops::Metrics;
@@ -16,6 +16,8 @@ use crate::tenants::Tenants;
 const POLL: Duration = Duration::from_millis(400);
 /// How long to wait after a first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How often positions are noted for the metrics.
+const NOTED: Duration = Duration::from_secs(3);
 /// Longest wait after failures, and the wait for a model that is not there.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -34,6 +36,24 @@ pub async fn logs(engine: Arc<Engine>, tenants: Arc<Tenants>) {
             tracing::warn!(%tenant, %fault, "cannot follow the log; it is tried again");
         }
         failing = failed.is_some();
+    }
+}
+
+/// Notes for the metrics where the logs stand, and how far graph and vectors have followed them.
+pub async fn positions(ports: Ports, tenants: Arc<Tenants>, metrics: Arc<Metrics>) {
+    loop {
+        for tenant in tenants.names() {
+            let Ports { metadata, graph, vectors, .. } = &ports;
+            // A store that cannot say is one that /readyz speaks of; its last position stays.
+            let (log, graph, vectors) =
+                tokio::join!(metadata.head(&tenant), graph.position(&tenant), vectors.position(&tenant));
+            for (of, position) in [("log", log), ("graph", graph), ("vectors", vectors)] {
+                if let Ok(position) = position {
+                    metrics.position(&tenant, of, position);
+                }
+            }
+        }
+        tokio::time::sleep(NOTED).await;
     }
 }
 

@@ -5,6 +5,6 @@ mod demo;
 mod import;
 mod keeping;
 mod meaning;
-mod quipu;
+pub mod quipu;
 mod running;
 mod tour;

@@ -7,6 +7,7 @@ mod cache;
 mod crash;
 pub mod proxy;
 mod redis;
+mod whole;
 
 /// The address of a server, from the variable that the set-up exports; without it, says that the test was skipped.
 pub fn address(variable: &str, test: &str) -> Option<String> {
