@@ -6,7 +6,7 @@ const COMMANDS: [&str; 7] = ["demo", "serve", "migrate", "ontology", "token", "i
 
 #[test]
 fn help_says_what_each_command_is_for() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     let help = quipu.run(&["--help"]);
     assert_eq!(help.code, Some(0));
     for command in COMMANDS {
@@ -21,7 +21,7 @@ fn help_says_what_each_command_is_for() {
 
 #[test]
 fn wrong_usage_is_exit_code_2_and_nothing_is_touched() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     for args in [
         &["servee"][..],
         &[],
@@ -43,7 +43,7 @@ fn wrong_usage_is_exit_code_2_and_nothing_is_touched() {
 
 #[test]
 fn settings_that_are_wrong_are_named() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     quipu.file("other.toml", "[server]\nlissen = \"127.0.0.1:1\"\n");
     let ended = quipu.run(&["migrate", "--config", "other.toml"]);
     assert_eq!(ended.code, Some(2));
@@ -60,7 +60,7 @@ fn settings_that_are_wrong_are_named() {
 
 #[test]
 fn without_a_key_there_is_neither_a_token_nor_a_server() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     quipu.file("open.toml", "");
     for args in [&["token", "--tenant", "farm", "--config", "open.toml"][..], &["serve", "--config", "open.toml"]] {
         let ended = quipu.run(args);
@@ -71,7 +71,7 @@ fn without_a_key_there_is_neither_a_token_nor_a_server() {
 
 #[test]
 fn a_token_says_what_was_asked_for_and_nothing_else_is_printed() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     let args = [
         "token",
         "--tenant",
@@ -104,7 +104,7 @@ fn a_token_says_what_was_asked_for_and_nothing_else_is_printed() {
 
 #[test]
 fn an_ontology_is_checked_printed_and_compared() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     quipu.file("farm.graphql", FARM);
     let ended = quipu.run(&["ontology", "check", "farm.graphql"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(0), "farm.graphql is fine: 2 node types, 1 row types\n"));
@@ -126,7 +126,7 @@ fn an_ontology_is_checked_printed_and_compared() {
 
 #[test]
 fn problems_of_an_ontology_are_shown_with_their_place() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     quipu.file("bad.graphql", FARM.replace("[Animal!]!", "[Animl!]!").replace("Int!", "Itn!"));
     for args in [
         &["ontology", "check", "bad.graphql"][..],
@@ -179,7 +179,7 @@ fn what_a_diff_names_is_what_publishing_does_or_refuses() {
 
 #[test]
 fn a_store_that_is_not_ours_is_exit_code_3_and_stays_as_it_is() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     let foreign = quipu.file("quipu.db", "this is a diary and no database");
     for args in [&["migrate"][..], &["serve", "--listen", "127.0.0.1:0"]] {
         let ended = quipu.run(args);

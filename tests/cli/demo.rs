@@ -24,7 +24,7 @@ async fn things(running: &Running, token: &str) -> Json {
 /// One long test: the load takes its time, and each step needs the one before. The README's tour is taken on the way.
 #[tokio::test]
 async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     let settings = "[store]\npath = \"d/quipu.db\"\n[auth]\nsecret_file = \"secret\"\n[playground]\ndemo_tokens = \"d/tokens.json\"\n";
     // No model: whatever is installed here, the texts are left alone.
     quipu.file("d.toml", format!("{settings}[embedding]\nmodel = \"none\"\n"));
@@ -81,7 +81,7 @@ async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
 
 #[test]
 fn the_demos_settings_work_for_the_other_commands() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     quipu.kill_when(&DEMO, |folder| folder.join("d/quipu.db").exists());
     let settings = fs::read_to_string(quipu.path("d/quipu.toml")).expect("settings");
     assert!(settings.contains("listen = \"127.0.0.1:0\""), "{settings}");

@@ -159,7 +159,7 @@ fn without_a_model_records_are_imported_and_the_lack_is_told() {
 
 #[test]
 fn files_and_tenants_that_are_not_there_are_refused_before_anything_is_done() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     quipu.file("records.jsonl", farm(1));
     let ended = quipu.run(&["import", "--tenant", "farm", "records.jsonl", "none.jsonl"]);
     assert_eq!(ended.code, Some(1));

@@ -45,7 +45,7 @@ pub struct Ended {
 
 impl Quipu {
     /// An empty folder with settings.
-    pub fn new() -> Self {
+    pub fn empty() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let quipu = Self { folder };
         quipu.file("secret", "0123456789abcdef0123456789abcdef");
@@ -55,7 +55,7 @@ impl Quipu {
 
     /// As `new`, with the farm published for the tenant `farm`.
     pub fn with_farm() -> Self {
-        let quipu = Self::new();
+        let quipu = Self::empty();
         quipu.file("farm.graphql", FARM);
         let ended = quipu.run(&["ontology", "publish", "--tenant", "farm", "farm.graphql"]);
         assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -8,7 +8,7 @@ const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 
 #[tokio::test]
 async fn a_running_server_serves_what_others_publish_and_import() {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     quipu.file("farm.graphql", FARM);
     let running = quipu.start(&SERVE);
     let token = quipu.token("farm", &["--role", "admin"]);

@@ -30,7 +30,7 @@ fn settings(test: &str) -> Option<String> {
 
 /// A folder with these settings and a published ontology.
 fn published(settings: &str) -> Quipu {
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     quipu.file("quipu.toml", settings);
     quipu.file("farm.graphql", FARM);
     let ended = quipu.run(&["ontology", "publish", "--tenant", "farm", "farm.graphql"]);
@@ -102,7 +102,7 @@ async fn positions(running: &Running) {
 #[tokio::test]
 async fn instances_that_start_together_migrate_once() {
     let Some(settings) = settings("instances_that_start_together_migrate_once") else { return };
-    let quipu = Quipu::new();
+    let quipu = Quipu::empty();
     quipu.file("quipu.toml", &settings);
     let ended: Vec<_> = std::thread::scope(|scope| {
         let begun: Vec<_> = (0..10).map(|_| scope.spawn(|| quipu.run(&["migrate"]))).collect();
@@ -144,7 +144,7 @@ fn wrong_settings_are_told_at_the_start() {
         wrong.push((settings.replace(&login, &admin), "postgres", "row security"));
     }
     for (settings, store, told) in wrong {
-        let quipu = Quipu::new();
+        let quipu = Quipu::empty();
         quipu.file("quipu.toml", &settings);
         let begun = Instant::now();
         let ended = quipu.run(&["migrate"]);

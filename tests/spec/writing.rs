@@ -156,3 +156,31 @@ async fn ids_and_indexed_texts_have_a_longest_length() {
     let long = world.data(&who, &create(&x(512), &x(1_536), &x(20_000))).await;
     assert_eq!(long["createDevices"]["devices"][0]["serial"], json!(x(1_536)));
 }
+
+/// What a mutation did is told also where whoever follows the log was faster at applying it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_somebody_else_applies_is_counted() {
+    let world = std::sync::Arc::new(World::filled().await);
+    let tenant = quipu_resolvers::guard::TenantId::parse(TENANTS[0]).unwrap();
+    let follower = tokio::spawn({
+        let (world, tenant) = (world.clone(), tenant.clone());
+        async move {
+            loop {
+                world.engine.catch_up(&tenant).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let who = admin(TENANTS[0]);
+    for round in 0..100 {
+        let id = format!("followed-{round}");
+        let change = format!(
+            r#"mutation {{ updateFacilities(where: {{id: {{eq: "f1"}}}}, update: {{devices: [{{create: [
+                {{node: {{id: "{id}", serial: "{id}", name: "New"}}, edge: {{since: "2026-02-01T00:00:00Z"}}}}]}}]}})
+                {{ info {{ nodesCreated relationshipsCreated }} }} }}"#
+        );
+        let info = world.data(&who, &change).await["updateFacilities"]["info"].clone();
+        assert_eq!(info, json!({"nodesCreated": 1, "relationshipsCreated": 1}), "round {round}");
+    }
+    follower.abort();
+}

@@ -1,6 +1,6 @@
 //! Following a tenant's log into the graph: entries in order, one follower at a time per tenant in a process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Mutex as AsyncMutex;
@@ -14,11 +14,35 @@ use crate::ports::Applied;
 /// Entries that are applied in one transaction when the graph is behind.
 const BATCH: u32 = 200;
 
+/// So many entries at the head of the log, or fewer, are applied one by one: somebody may wait for what each of them does.
+const FEW: usize = 4;
+
+/// What the graph of a tenant holds, as far as this process knows.
+#[derive(Default)]
+struct Known {
+    position: Option<u64>,
+    /// What the last entries did that were applied one by one. Who wrote one may find it applied already, by whoever follows the log.
+    did: VecDeque<(u64, Applied)>,
+}
+
+impl Known {
+    fn note(&mut self, seq: u64, applied: Applied) {
+        if self.did.len() == 2 * FEW {
+            self.did.pop_front();
+        }
+        self.did.push_back((seq, applied));
+    }
+
+    fn of(&self, seq: u64) -> Applied {
+        self.did.iter().find(|(noted, _)| *noted == seq).map(|(_, applied)| *applied).unwrap_or_default()
+    }
+}
+
 /// Applies entries to the graph.
 pub(crate) struct Appliers {
     ports: Ports,
-    /// Per tenant, the position of the graph as far as this process knows; the lock keeps entries in order.
-    known: Mutex<HashMap<TenantId, Arc<AsyncMutex<Option<u64>>>>>,
+    /// By tenant; the lock keeps entries in order.
+    known: Mutex<HashMap<TenantId, Arc<AsyncMutex<Known>>>>,
 }
 
 impl Appliers {
@@ -41,59 +65,78 @@ impl Appliers {
 
     /// Waits until the graph holds an entry that somebody else is applying, or applies it.
     pub async fn hold(self: &Arc<Self>, tenant: &TenantId, seq: u64) -> Result<(), Fault> {
-        let known = *self.of(tenant).lock().await;
+        let known = self.of(tenant).lock().await.position;
         if known.is_some_and(|position| position >= seq) {
             return Ok(());
         }
         self.catch_up(tenant).await
     }
 
-    fn of(&self, tenant: &TenantId) -> Arc<AsyncMutex<Option<u64>>> {
+    fn of(&self, tenant: &TenantId) -> Arc<AsyncMutex<Known>> {
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(tenant.clone()).or_default().clone()
     }
 
+    /// Applies an entry and all before it, or everything there is. Gives what the entry did.
     async fn up_to(&self, tenant: &TenantId, entry: Option<Entry>) -> Result<Applied, Fault> {
         let known = self.of(tenant);
         let mut known = known.lock().await;
-        let position = match (*known, &entry) {
+        let position = match (known.position, &entry) {
             (Some(position), Some(_)) => position,
             _ => self.ports.graph.position(tenant).await?,
         };
+        let seq = entry.as_ref().map(|entry| entry.seq);
         // Forgotten until it is certain again, should applying fail.
-        let certain = known.take().is_none();
-        let (applied, position) = match self.from(tenant, position, entry).await {
-            Ok(done) => done,
+        let certain = known.position.take().is_none();
+        let position = match self.from(tenant, position, entry, &mut known).await {
+            Ok(position) => position,
             // The graph may have been made anew by another process: then it is further back than was known.
             Err(fault) if !certain => match self.ports.graph.position(tenant).await? {
-                now if now < position => self.from(tenant, now, None).await?,
+                now if now < position => self.from(tenant, now, None, &mut known).await?,
                 _ => return Err(fault),
             },
             Err(fault) => return Err(fault),
         };
-        *known = Some(position);
+        known.position = Some(position);
         self.ports.bus.announce(tenant, position).await;
-        Ok(applied)
+        Ok(seq.map(|seq| known.of(seq)).unwrap_or_default())
     }
 
-    async fn from(&self, tenant: &TenantId, mut position: u64, entry: Option<Entry>) -> Result<(Applied, u64), Fault> {
+    /// Applies from a position on; gives the one that is reached.
+    async fn from(
+        &self,
+        tenant: &TenantId,
+        mut position: u64,
+        entry: Option<Entry>,
+        known: &mut Known,
+    ) -> Result<u64, Fault> {
         if let Some(entry) = entry {
             if entry.seq <= position {
-                return Ok((Applied::default(), position));
+                return Ok(position);
             }
             if entry.seq == position + 1 {
-                let seq = entry.seq;
-                return Ok((self.ports.graph.apply(tenant, &[entry]).await?, seq));
+                return self.one(tenant, entry, known).await;
             }
         }
-        let mut total = Applied::default();
         loop {
             let entries = self.ports.metadata.log(tenant, position, BATCH).await?;
-            let Some(last) = entries.last() else { return Ok((total, position)) };
-            position = last.seq;
-            let applied = self.ports.graph.apply(tenant, &entries).await?;
-            total.relationships_created += applied.relationships_created;
-            total.relationships_deleted += applied.relationships_deleted;
+            let Some(last) = entries.last().map(|last| last.seq) else { return Ok(position) };
+            if entries.len() > FEW {
+                self.ports.graph.apply(tenant, &entries).await?;
+            } else {
+                for entry in entries {
+                    self.one(tenant, entry, known).await?;
+                }
+            }
+            position = last;
         }
+    }
+
+    /// Applies one entry and notes what it did.
+    async fn one(&self, tenant: &TenantId, entry: Entry, known: &mut Known) -> Result<u64, Fault> {
+        let seq = entry.seq;
+        let applied = self.ports.graph.apply(tenant, &[entry]).await?;
+        known.note(seq, applied);
+        Ok(seq)
     }
 }
