@@ -14,6 +14,11 @@ pub async fn opened(case: &str) -> Option<Stores> {
     of_dimension(case, qdrant::DIMENSION).await
 }
 
+/// The same for vectors of the model that ships.
+pub async fn with_model(case: &str) -> Option<Stores> {
+    of_dimension(case, 384).await
+}
+
 /// The same for vectors of some length.
 pub async fn of_dimension(case: &str, dimension: usize) -> Option<Stores> {
     let Some(options) = neo4j::options() else {

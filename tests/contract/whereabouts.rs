@@ -3,26 +3,28 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use quipu::stores::apart;
+use quipu::stores::apart::{self, Bare};
 use quipu::stores::neo4j::Neo4j;
 use quipu::stores::postgres::Postgres;
 use quipu::stores::sqlite::{self, Embedded};
 use serde_json::{Value as Json, json};
 
-use super::{Stores, neo4j, postgres, skipped};
+use super::{Stores, neo4j, postgres, qdrant, skipped};
 
 /// Where stores are.
 pub struct Whereabouts {
     /// A file, alone or for the vectors.
     file: PathBuf,
-    /// The namespace in Neo4j and the schema in Postgres.
-    servers: Option<(String, String)>,
+    /// The namespace in Neo4j, the schema in Postgres, and what collections begin with in Qdrant, where there is one.
+    servers: Option<(String, String, Option<String>)>,
+    /// Numbers of a vector.
+    dimension: usize,
     _directory: Option<tempfile::TempDir>,
 }
 
 impl Whereabouts {
     /// Of stores that nobody else has; nothing where there are no servers.
-    pub fn fresh(case: &str, on_servers: bool) -> Option<Self> {
+    pub fn fresh(case: &str, on_servers: bool, dimension: usize) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("quipu.db");
         let servers = match on_servers {
@@ -32,28 +34,29 @@ impl Whereabouts {
                     skipped(case, "QUIPU_TEST_NEO4J names no server");
                     return None;
                 };
-                Some((options.namespace, postgres::server(case)?.fresh().schema))
+                let prefix = qdrant::options().map(|options| options.prefix);
+                Some((options.namespace, postgres::server(case)?.fresh().schema, prefix))
             }
         };
-        Some(Self { file, servers, _directory: Some(directory) })
+        Some(Self { file, servers, dimension, _directory: Some(directory) })
     }
 
     /// For another process.
     pub fn to_json(&self) -> Json {
-        json!([self.file, self.servers])
+        json!([self.file, self.servers, self.dimension])
     }
 
     /// What another process was told.
     pub fn of(told: &Json) -> Self {
-        let (file, servers) = serde_json::from_value(told.clone()).expect("whereabouts");
-        Self { file, servers, _directory: None }
+        let (file, servers, dimension) = serde_json::from_value(told.clone()).expect("whereabouts");
+        Self { file, servers, dimension, _directory: None }
     }
 
     /// Opens the stores.
     pub async fn open(&self) -> Stores {
         let file = Embedded::open(&self.file, sqlite::Options::default()).await.unwrap();
         let kept = Box::new(());
-        let Some((namespace, schema)) = &self.servers else {
+        let Some((namespace, schema, prefix)) = &self.servers else {
             let (graph, metadata, vectors) = (file.graph(), file.metadata(), file.vectors());
             let (graph, metadata, vectors) = (Arc::new(graph), Arc::new(metadata), Arc::new(vectors));
             return Stores { graph, metadata, vectors, _kept: kept };
@@ -66,7 +69,15 @@ impl Whereabouts {
         let graph = Neo4j::open(options).await.unwrap_or_else(|error| panic!("{error}; {}", error.help));
         let metadata = Arc::new(metadata);
         let graph = Arc::new(graph.with_rows(metadata.clone()));
-        let vectors = apart::over(Arc::new(file.vectors()), graph.clone(), metadata.clone());
+        let vectors: Arc<dyn Bare> = match prefix {
+            Some(prefix) => {
+                let options = qdrant::options().expect("a server");
+                let options = qdrant::Options { prefix: prefix.clone(), dimension: self.dimension, ..options };
+                Arc::new(qdrant::open(&options).await)
+            }
+            None => Arc::new(file.vectors()),
+        };
+        let vectors = apart::over(vectors, graph.clone(), metadata.clone());
         Stores { graph, metadata, vectors, _kept: kept }
     }
 }

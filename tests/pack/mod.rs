@@ -41,7 +41,7 @@ macro_rules! pack {
 }
 
 pack!(on_embedded, crate::contract::embedded::opened);
-pack!(on_servers, crate::contract::servers::opened);
+pack!(on_servers, crate::contract::servers::with_model);
 
 /// The demo's tenant `insights`, embedded, behind a real engine.
 struct Newsroom {

@@ -16,7 +16,7 @@ use quipu::stores::clock::SystemClock;
 use quipu_resolvers::change::{Change, Mode, Op, Ref};
 use quipu_resolvers::fault::Code;
 use quipu_resolvers::guard::{Principal, TenantId};
-use quipu_resolvers::ports::{Call, Graph, Metadata, Served, Terms, Trace, Vectors};
+use quipu_resolvers::ports::{Call, Embedder as _, Graph, Metadata, Served, Terms, Trace, Vectors};
 use quipu_resolvers::{Bound, Engine, Ports, Settings};
 use quipu_schema::api::Api;
 use rand::rngs::StdRng;
@@ -176,7 +176,7 @@ async fn rounds(test: &str, on_servers: bool) {
     if let Ok(task) = std::env::var(ROUND) {
         return round(&serde_json::from_str(&task).expect("a task")).await;
     }
-    let Some(whereabouts) = Whereabouts::fresh(test, on_servers) else { return };
+    let Some(whereabouts) = Whereabouts::fresh(test, on_servers, Letters.dimensions()) else { return };
     let count = std::env::var("QUIPU_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
     let mut random = StdRng::seed_from_u64(73);
     let mut acknowledged: Vec<(u32, u32)> = Vec::new();
@@ -268,7 +268,9 @@ async fn agree(house: &House, acknowledged: &[(u32, u32)]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_72_a_key_stands_for_one_change() {
     for on_servers in [false, true] {
-        let Some(whereabouts) = Whereabouts::fresh("hostile_72_a_key_stands_for_one_change", on_servers) else {
+        let Some(whereabouts) =
+            Whereabouts::fresh("hostile_72_a_key_stands_for_one_change", on_servers, Letters.dimensions())
+        else {
             continue;
         };
         let house = House::open(&whereabouts, None).await;

@@ -20,8 +20,9 @@ fn settings(test: &str) -> Option<String> {
     let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_micros();
     let name = format!("whole_{now}_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let vectors = vectors.map_or_else(String::new, |url| format!("[vectors]\nurl = \"{url}\"\nprefix = \"{name}\"\n"));
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/all-MiniLM-L6-v2");
     Some(format!(
-        "[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n\
+        "[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = {model:?}\n\
          [graph]\nurl = \"{graph}\"\nprefix = \"{name}\"\n\
          [metadata]\nurl = \"{login}\"\nowner_url = \"{owner}\"\nschema = \"{name}\"\n\
          [cache]\nurl = \"{cache}\"\nprefix = \"{name}\"\n{vectors}"
