@@ -4,11 +4,11 @@ LISTEN ?= 127.0.0.1:8080
 DIR ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers playground demo test bench fmt clean
+.PHONY: help setup servers playground demo test bench bench-peer fmt clean
 
 help: ## this list
 	@echo 'make COMMAND, where COMMAND is one of'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/    \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/    \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: ## build everything and serve the demo; LISTEN=127.0.0.1:8080 DIR=demo
 	@DIR='$(DIR)' LISTEN='$(LISTEN)' scripts/demo
@@ -18,6 +18,10 @@ test: ## format, lints, tests in Rust, tests in the browser
 
 bench: setup playground ## the benchmarks
 	@scripts/bench
+
+bench-peer: setup playground ## the gateway beside the Neo4j GraphQL Library and statements by hand, on Neo4j and Postgres
+	@scripts/bench peer
+	@scripts/bench rows
 
 servers: ## start the servers of the tests by hand and print their addresses; scripts/servers/NAME stop stops one
 	@for server in scripts/servers/*; do $$server start; done

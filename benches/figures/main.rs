@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+mod beside;
 mod compile;
 mod data;
 mod hops;
@@ -23,7 +24,9 @@ mod world;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NAMES: [&str; 6] = ["nested", "hops", "similar", "import", "start", "compile"];
-const HELP: &str = "figures: nested hops similar import start compile; without one, all of them
+const HELP: &str = "figures: nested hops similar import start compile; without one, all of these
+         peer --neo4j=URL --neo4j-pid=N               beside the Neo4j GraphQL Library and neo4rs by hand
+         rows --postgres=URL --postgres-owner=URL --postgres-pid=N    beside sqlx by hand
   --ten-million    walk over 10 million relationships instead of 1 million; makes a file of 1.5 GB once, in some minutes
   --quick          shorter turns";
 
@@ -35,6 +38,10 @@ async fn main() {
     match (role, file) {
         (Some("serve-ours"), Some(file)) => return servers::ours(data::chain(file).await).await,
         (Some("serve-by-hand"), Some(file)) => return servers::by_hand(file).await,
+        (Some("serve-neo4rs"), Some(url)) => {
+            return beside::neo4rs_by_hand::serve(url.to_str().expect("a URL")).await;
+        }
+        (Some("serve-sqlx"), Some(file)) => return beside::sqlx_by_hand::serve(file).await,
         (Some("compile-once"), Some(relationships)) => {
             let relationships = relationships.to_str().and_then(|text| text.parse().ok()).expect("a number");
             let world = world::World::open(&world::directory().join("empty.db"), "type Thing @node { id: ID! }").await;
@@ -51,6 +58,18 @@ async fn main() {
     let directory = world::directory();
     std::fs::create_dir_all(&directory).expect("the folder for the files can be made");
     let (turns, span) = if flag("--quick") { (3, Duration::from_secs(1)) } else { (7, Duration::from_secs(3)) };
+    let value = |name: &str| arguments.iter().find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='));
+    let process = |name: &str| value(name).and_then(|pid| pid.parse().ok());
+    // Those over servers need these, so they are asked for by name.
+    if let Some(url) = value("--neo4j") {
+        beside::graph::measure(&directory, url, process("--neo4j-pid"), (turns, span)).await;
+    }
+    if let (Some(login), Some(owner)) = (value("--postgres"), value("--postgres-owner")) {
+        beside::rows::measure(&directory, login, owner, process("--postgres-pid"), (turns, span)).await;
+    }
+    if arguments.iter().any(|argument| argument.starts_with("--neo4j=") || argument.starts_with("--postgres=")) {
+        return;
+    }
     if wanted("nested") {
         nested::measure(&directory.join("chain.db"), turns, span).await;
     }

@@ -60,7 +60,8 @@ pub async fn ours(world: World) {
     serve(listener, state, std::future::pending()).await.expect("it serves");
 }
 
-async fn listen() -> TcpListener {
+/// A free port, which is printed.
+pub async fn listen() -> TcpListener {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
     let address: SocketAddr = listener.local_addr().expect("an address");
     println!("{address}");

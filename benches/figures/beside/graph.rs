@@ -1,0 +1,156 @@
+//! A graph in Neo4j, asked through the gateway, through the Neo4j GraphQL Library and by hand.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use neo4rs::{ConfigBuilder, Graph, Query};
+use serde_json::json;
+
+use super::super::data::{FACILITIES, REGIONS};
+use super::super::process::Process;
+use super::super::world::TENANT;
+use super::bolt::Counter;
+use super::{Question, Who, compare, database, same_answers, serving, settled};
+
+const SDL: &str = include_str!("../../facilities.graphql");
+const NESTED: &str = include_str!("../../nested.graphql");
+const POINT: &str = "query Point($id: ID!) { facilities(where: {id: {eq: $id}}) { id name region } }";
+
+const DEVICES: u64 = FACILITIES * 10;
+const ALERTS: u64 = DEVICES * 5;
+/// Nodes or relationships in one transaction.
+const PORTION: u64 = 10_000;
+
+/// Runs the comparison on the server at a URL with credentials; `pid` is its process.
+pub async fn measure(directory: &Path, url: &str, pid: Option<u32>, turns: (usize, Duration)) {
+    fill(url).await;
+    let questions = questions();
+    let all = everybody(&directory.join("beside"), url, &questions);
+    let answer = same_answers(&all, 0).await;
+    let found = answer["data"]["facilities"].as_array().map_or(0, Vec::len);
+    assert_eq!(found, 10, "not ten facilities: {answer}");
+    same_answers(&all, 1).await;
+    let statements = statements(&directory.join("beside-counted"), url, &questions).await;
+    let counted = |question: usize, who: &str| {
+        let found = statements.iter().find(|(name, _)| *name == who);
+        found.map_or_else(String::new, |(_, counts)| format!("{:.1}", counts[question]))
+    };
+    let title = format!("Neo4j with {} nodes", FACILITIES + DEVICES + ALERTS);
+    compare(&title, &all, &questions, turns, &database(pid), ("statements", &counted)).await;
+}
+
+fn questions() -> Vec<Question> {
+    let regions = (0..REGIONS).map(|n| json!({"region": format!("region-{n}")})).collect();
+    let ids = (0..1_000).map(|n| json!({"id": format!("f{}", n * 7 % FACILITIES)})).collect();
+    vec![
+        Question { name: "nested", query: NESTED, variables: regions },
+        Question { name: "point", query: POINT, variables: ids },
+    ]
+}
+
+/// The gateway in both ways to tell tenants apart, the library, and the program written by hand.
+fn everybody(folder: &Path, url: &str, questions: &[Question]) -> Vec<Who> {
+    let gateway = |tenancy: &str| {
+        let settings = format!("[graph]\nurl = \"{url}\"\ntenancy = \"{tenancy}\"\n[logs]\nlevel = \"info\"\n");
+        serving(&settled(&folder.join(tenancy), &settings, SDL))
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let definitions = folder.join("definitions.graphql");
+    let property = gateway("property");
+    let whole = gateway("database");
+    std::fs::write(&definitions, SDL.replace(" @index", "")).expect("definitions");
+    let mut library = Command::new("node");
+    library.arg(root.join("tests/peer/server.mjs")).env("PEER_NEO4J", url).env("PEER_DEFINITIONS", &definitions);
+    library.env("PEER_SECRET", "a key of the benchmarks, 32 bytes long").env("NODE_ENV", "production");
+    let by_hand = Process::start("serve-neo4rs", Path::new(url));
+    vec![
+        Who::asked("Quipu", property, "/graphql", questions),
+        Who::asked("Quipu, a database per tenant", whole, "/graphql", questions),
+        Who::asked("@neo4j/graphql", Process::spawn(library), "/", questions),
+        Who::by_hand("neo4rs by hand", by_hand, questions),
+    ]
+}
+
+/// Statements for each answer, by who asks and by question. Counted apart, because what counts stands in the way.
+async fn statements(folder: &Path, url: &str, questions: &[Question]) -> Vec<(&'static str, Vec<f64>)> {
+    let (credentials, address) = url.rsplit_once('@').expect("credentials");
+    let mut counts: Vec<(&'static str, Vec<f64>)> = Vec::new();
+    let counter = Counter::before(address);
+    let all = everybody(folder, &format!("{credentials}@{}", counter.address), questions);
+    for who in &all {
+        let mut of_questions = Vec::new();
+        for question in 0..questions.len() {
+            // What is asked once is not counted.
+            who.answers(question, 8).await;
+            // The gateways look into their logs now and then, in the graph as well: the least of some rounds is what the answers take.
+            let mut least = f64::INFINITY;
+            for _ in 0..5 {
+                let before = counter.statements();
+                let answers = who.answers(question, 8).await.len();
+                least = least.min((counter.statements() - before) as f64 / answers as f64);
+            }
+            of_questions.push(least);
+        }
+        counts.push((who.name, of_questions));
+    }
+    counts
+}
+
+/// Fills the database, if it is empty.
+async fn fill(url: &str) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (credentials, address) = rest.rsplit_once('@').expect("credentials");
+    let (user, password) = credentials.split_once(':').expect("a password");
+    let config = ConfigBuilder::default().uri(format!("bolt://{address}")).user(user).password(password);
+    let graph = Graph::connect(config.build().expect("settings")).expect("a pool");
+    for index in ["Facility", "Device", "Alert"] {
+        run(&graph, &format!("CREATE CONSTRAINT IF NOT EXISTS FOR (n:{index}) REQUIRE n.id IS UNIQUE"), 0, 0).await;
+    }
+    run(&graph, "CREATE INDEX IF NOT EXISTS FOR (n:Facility) ON (n.region)", 0, 0).await;
+    run(&graph, "CREATE INDEX IF NOT EXISTS FOR (n:Facility) ON (n.name)", 0, 0).await;
+    let filled = ["MATCH (n:Alert) RETURN count(n) AS count", "MATCH ()-[r:RAISED]->() RETURN count(r) AS count"];
+    if count(&graph, filled[0]).await == 0 {
+        portions(
+            &graph,
+            FACILITIES,
+            "CREATE (n:Facility {_tenant: $tenant, id: 'f' + i, region: 'region-' + (i % $regions), \
+            name: 'Facility ' + right('0000' + (i * 7919) % $facilities, 5)})",
+        )
+        .await;
+        portions(&graph, DEVICES, "CREATE (n:Device {_tenant: $tenant, id: 'd' + i, battery: (i * 31) % 101, \
+            name: 'Device ' + right('00000' + (i * 7919) % ($facilities * 10), 6), \
+            status: CASE i % 7 WHEN 0 THEN 'OFFLINE' WHEN 1 THEN 'DEGRADED' ELSE 'ONLINE' END}) \
+            WITH n, i MATCH (f:Facility {id: 'f' + i / 10}) \
+            CREATE (f)-[:HAS_DEVICE {_tenant: $tenant, _key: '', since: 1600000000 + (i * 104729) % 90000000, slot: i % 10}]->(n)").await;
+        portions(
+            &graph,
+            ALERTS,
+            "CREATE (n:Alert {_tenant: $tenant, id: 'a' + i, severity: (i * 13) % 5, \
+            message: 'temperature above ' + i % 12 + ' degrees for ' + i % 90 + ' minutes'}) \
+            WITH n, i MATCH (d:Device {id: 'd' + i / 5}) CREATE (d)-[:RAISED {_tenant: $tenant, _key: ''}]->(n)",
+        )
+        .await;
+    }
+    for filled in filled {
+        assert_eq!(count(&graph, filled).await as u64, ALERTS, "the database holds something else: {filled}");
+    }
+}
+
+async fn portions(graph: &Graph, most: u64, create: &str) {
+    for from in (0..most).step_by(PORTION as usize) {
+        let to = most.min(from + PORTION) - 1;
+        run(graph, &format!("UNWIND range($from, $to) AS i {create}"), from, to).await;
+    }
+}
+
+async fn run(graph: &Graph, text: &str, from: u64, to: u64) {
+    let numbers = [("from", from), ("to", to), ("facilities", FACILITIES), ("regions", REGIONS)];
+    let query = numbers.into_iter().fold(Query::new(text.to_owned()), |query, (name, n)| query.param(name, n as i64));
+    graph.run(query.param("tenant", TENANT)).await.unwrap_or_else(|error| panic!("{error}: {text}"));
+}
+
+async fn count(graph: &Graph, text: &str) -> i64 {
+    let mut rows = graph.execute(Query::new(text.to_owned())).await.expect("it can be counted");
+    rows.next().await.expect("it can be counted").and_then(|row| row.get("count").ok()).expect("a number")
+}
