@@ -47,11 +47,11 @@ pub async fn measure(directory: &Path, login: &str, owner: &str, pid: Option<u32
 
 fn lines() -> String {
     let suppliers = (0..SUPPLIERS).map(|n| {
-        json!({"node": "Supplier", "id": format!("s{n}"), "properties": {
+        json!({"row": "Supplier", "id": format!("s{n}"), "properties": {
             "name": format!("Supplier {:04}", n * 7919 % SUPPLIERS), "region": format!("region-{}", n % REGIONS)}})
     });
     let contracts = (0..SUPPLIERS * CONTRACTS).map(|n| {
-        json!({"node": "Contract", "id": format!("c{n}"), "properties": {
+        json!({"row": "Contract", "id": format!("c{n}"), "properties": {
             "title": format!("Delivery of parts, lot {n}"), "value": n * 31 % 9973, "supplier_id": format!("s{}", n / CONTRACTS)}})
     });
     suppliers.chain(contracts).map(|line| format!("{line}\n")).collect()
