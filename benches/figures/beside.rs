@@ -95,6 +95,9 @@ async fn same_answers(all: &[Who], question: usize) -> Json {
     expected[0].clone()
 }
 
+/// Name of a further column, and what stands in it for a question and who answers.
+type Extra<'a> = (&'a str, &'a dyn Fn(usize, &str) -> String);
+
 /// Asks everybody everything, with one client and with sixteen. `last` is who the others are compared with; `extra` is a further column.
 async fn compare(
     title: &str,
@@ -102,7 +105,7 @@ async fn compare(
     questions: &[Question],
     (turns, span): (usize, Duration),
     database: &dyn Fn() -> Duration,
-    extra: (&str, &dyn Fn(usize, &str) -> String),
+    extra: Extra<'_>,
 ) {
     let mut rows = Vec::new();
     for (at, question) in questions.iter().enumerate() {

@@ -25,7 +25,8 @@ pub async fn measure(directory: &Path, login: &str, owner: &str, pid: Option<u32
     let folder = settled(&folder, &settings, SDL);
     std::fs::write(folder.join("records.jsonl"), lines()).expect("records");
     quipu(&folder, &["import", "--tenant", TENANT, "--no-embed", "records.jsonl"]);
-    std::fs::write(folder.join("by-hand.json"), json!({"url": login, "schema": schema}).to_string()).expect("settings");
+    let by_hand = json!({"url": login, "owner": owner, "schema": schema}).to_string();
+    std::fs::write(folder.join("by-hand.json"), by_hand).expect("settings");
     let questions = [Question {
         name: "joined",
         query: JOINED,

@@ -29,14 +29,16 @@ pub async fn serve(file: &Path) {
     let settings = std::fs::read_to_string(file).expect("settings");
     let settings: Value = serde_json::from_str(&settings).expect("settings");
     let text = |name: &str| settings[name].as_str().expect("a setting").to_owned();
-    let options = PgConnectOptions::from_str(&text("url")).expect("an address").disable_statement_logging();
-    let options = options.options([("search_path", text("schema"))]);
-    let pool = PgPoolOptions::new().max_connections(8).connect_with(options).await.expect("a pool");
-    let tenant: i64 = query_scalar("SELECT key FROM tenant WHERE name = $1")
-        .bind(TENANT)
-        .fetch_one(&pool)
-        .await
-        .expect("the tenant is there");
+    let connect = |url: &str| {
+        let options = PgConnectOptions::from_str(url).expect("an address").disable_statement_logging();
+        PgPoolOptions::new().max_connections(8).connect_with(options.options([("search_path", text("schema"))]))
+    };
+    // Only the owner may look for a tenant by its name.
+    let owner = connect(&text("owner")).await.expect("a pool");
+    let tenant = query_scalar("SELECT key FROM tenant WHERE name = $1").bind(TENANT).fetch_one(&owner).await;
+    let tenant: i64 = tenant.expect("the tenant is there");
+    owner.close().await;
+    let pool = connect(&text("url")).await.expect("a pool");
     let begin = format!("BEGIN; SET LOCAL quipu.tenant = '{tenant}'");
     let mut kinds = Vec::new();
     for name in ["Supplier", "Contract"] {
