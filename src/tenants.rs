@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use quipu_resolvers::fault::Fault;
+use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::Served;
 use quipu_resolvers::{Answer, Ask, Bound, Engine, Ports};
@@ -112,9 +112,20 @@ impl Tenants {
     /// Lets the graph follow the log, and makes what the ontology needs of it.
     ///
     /// # Errors
-    /// A store's; the ontology cannot be served then.
+    /// A store's; the ontology cannot be served then. `CONFLICT` when the graph has followed another log: further than this one goes, so
+    /// that it would pass over what is accepted.
     pub async fn prepare(&self, bound: &Bound) -> Result<(), Fault> {
         let served = bound.served();
+        let position = self.ports.graph.position(&served.tenant).await?;
+        let head = self.ports.metadata.head(&served.tenant).await?;
+        if position > head {
+            let tenant = &served.tenant;
+            let message = format!(
+                "the graph of {tenant} stands at {position}, and its log ends at {head}: one of them was restored or replaced. \
+                 `quipu rebuild --store graph --tenant {tenant}` makes the graph anew from the log"
+            );
+            return Err(Fault::client(Code::Conflict, message));
+        }
         self.engine.catch_up(&served.tenant).await?;
         self.ports.graph.prepare(&served.tenant, &served.ontology).await
     }

@@ -13,6 +13,7 @@ use super::{caller, print, vectors};
 use crate::app::App;
 use crate::config::Config;
 use crate::ingest::compare::Sum;
+use crate::tenants;
 
 /// How often it is looked how far the graph has come.
 const LOOK: Duration = Duration::from_millis(200);
@@ -61,12 +62,11 @@ impl Rebuild {
     /// Removes, follows the log, and compares.
     pub async fn run(self, config: Config) -> Result<(), Failure> {
         let app = App::open(config).await?;
-        match self.store {
-            Store::Graph => rebuild_graph(&app, &self.tenant).await?,
-            Store::Vectors => {
-                cover(&app, &self.tenant, Reached::Leaving).await?;
-                vectors::wait(&app, &self.tenant).await?;
-            }
+        if self.store == Store::Graph {
+            rebuild_graph(&app, &self.tenant).await?;
+        } else {
+            cover(&app, &self.tenant, Reached::Leaving).await?;
+            vectors::wait(&app, &self.tenant).await?;
         }
         prove(&app, &self.tenant).await?;
         app.close().await;
@@ -87,7 +87,11 @@ impl Reindex {
 }
 
 async fn rebuild_graph(app: &App, tenant: &TenantId) -> Result<(), Failure> {
-    let bound = served(app, tenant).await?;
+    // Not what is served: a graph that does not belong to its log is not.
+    let Some((version, sdl)) = app.ports.metadata.ontology(tenant).await? else {
+        return Err(Failure::refused(format!("there is no tenant {tenant}")));
+    };
+    let bound = tenants::compile(&app.engine, tenant.clone(), version, &sdl).map_err(Failure::refused)?;
     let head = app.ports.metadata.head(tenant).await?;
     app.ports.graph.clear(tenant).await?;
     let mut progress = Progress::begin(&format!("rebuilding {tenant}"), head, Unit::Count("changes"));

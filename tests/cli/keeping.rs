@@ -43,6 +43,25 @@ fn a_graph_is_made_anew_and_equal() {
     assert!(ended.out.contains("the stores hold what the log says"), "{ended:?}");
 }
 
+/// A graph that has followed another log would pass over what is accepted.
+#[tokio::test]
+async fn a_graph_beyond_its_log_is_not_served() {
+    use sqlx::{Connection, Executor};
+    let quipu = filled();
+    let url = format!("sqlite://{}", quipu.path("quipu.db").display());
+    let mut file = sqlx::SqliteConnection::connect(&url).await.expect("a database");
+    file.execute("UPDATE position SET seq = 1000 WHERE follower = 'graph'").await.expect("written");
+    file.close().await.expect("closed");
+    let ended = quipu.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.err.contains("stands at 1000, and its log ends at") && ended.err.contains("quipu rebuild"),
+        "{ended:?}"
+    );
+    assert_eq!(quipu.run(&["rebuild", "--store", "graph", "--tenant", "farm"]).code, Some(0));
+    assert_eq!(quipu.run(&["status", "--compare"]).code, Some(0));
+}
+
 /// What somebody did to the file behind the gateway's back is found, and mended.
 #[tokio::test]
 async fn what_differs_is_named_and_mended() {
