@@ -101,7 +101,7 @@ async fn a_server_that_cannot_be_used_is_told() {
     ] {
         let (begun, secret) = (Instant::now(), options.password.clone());
         let error = Neo4j::open(options).await.err().unwrap_or_else(|| panic!("expected: {message}"));
-        assert!(begun.elapsed() < Duration::from_secs(5), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{error}");
         let told = format!("{error}; {}; {error:?}", error.help);
         assert!(told.contains(message) && told.contains(help), "{told}");
         assert!(!told.contains(&secret), "{told}");
@@ -141,7 +141,7 @@ async fn dropped_requests_leave_connections_that_answer() {
         });
     }
     together.join_all().await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 /// Applying that is dropped at any moment is there as a whole or not at all, and can be done again.
@@ -203,11 +203,11 @@ async fn a_late_statement_is_stopped() {
         let begun = Instant::now();
         let soon = Call { deadline: begun + Duration::from_millis(300), trace: &trace };
         assert_eq!(stores.graph.read(&read, soon).await.unwrap_err().code(), Code::Timeout);
-        assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
         let begun = Instant::now();
         let short = all("Facility", vec![pick(Field::Id)]).first(1);
         assert_eq!(ask(&stores, "alpha", short).await, json!([["f0"]]), "the only connection answers again");
-        assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     }
 }
 

@@ -92,7 +92,7 @@ async fn abandoned_requests_mix_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn late_and_crowded() {
     let Some(server) = server("contract::postgres::faults::late_and_crowded") else { return };
-    let few = |options: &mut Options| (options.connections, options.wait) = (1, Duration::from_millis(800));
+    let few = |options: &mut Options| (options.connections, options.wait) = (1, Duration::from_secs(2));
     let (_, stores) = opened(&server, few).await;
     crowd(&stores).await;
     let read = guard::read(&principal("alpha"), &ontology(), endless()).unwrap();
@@ -100,15 +100,15 @@ async fn late_and_crowded() {
     let begun = Instant::now();
     let soon = Call { deadline: begun + Duration::from_millis(300), trace: &trace };
     assert_eq!(stores.metadata.read(&read, soon).await.unwrap_err().code(), Code::Timeout);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert_eq!(ask(&stores, "alpha", suppliers().first(1)).await, json!([["s"]]));
-    let long = Call { deadline: Instant::now() + Duration::from_secs(2), trace: &trace };
+    let long = Call { deadline: Instant::now() + Duration::from_secs(8), trace: &trace };
     let fault = tokio::select! {
         first = stores.metadata.read(&read, long) => first,
         second = stores.metadata.read(&read, long) => second,
     };
     assert_eq!(fault.unwrap_err().code(), Code::Overloaded);
-    tokio::time::sleep(Duration::from_millis(2_300)).await;
+    tokio::time::sleep(Duration::from_millis(8_500)).await;
     assert_eq!(ask(&stores, "alpha", suppliers().first(1)).await, json!([["s"]]));
 }
 
@@ -127,12 +127,17 @@ async fn abandoned_statements_are_stopped() {
     let task = tokio::spawn(async move {
         let _ = asking.metadata.read(&read, call(&Trace::default())).await;
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(query_scalar::<_, i64>(text).bind(&name).fetch_one(&mut login).await.unwrap(), 1);
+    let mut becomes = async |wanted: i64| {
+        let begun = Instant::now();
+        while query_scalar::<_, i64>(text).bind(&name).fetch_one(&mut login).await.unwrap() != wanted {
+            assert!(begun.elapsed() < Duration::from_secs(8), "it does not come to {wanted}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    becomes(1).await;
     task.abort();
     let _ = task.await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(query_scalar::<_, i64>(text).bind(&name).fetch_one(&mut login).await.unwrap(), 0);
+    becomes(0).await;
 }
 
 /// Connections that the server closed while they were idle are replaced before anybody notices.
@@ -153,7 +158,7 @@ async fn broken_connections_are_replaced() {
         tasks.join_all().await;
         let text = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1";
         assert!(query(text).bind(&name).execute(&mut login).await.unwrap().rows_affected() > 0);
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         let set = json!({"supplier": format!("alpha {round}"), "facility_id": "f1"});
         accept(&stores, "alpha", vec![put("Contract", "c1", set)]).await.unwrap();
         assert_eq!(ask(&stores, "alpha", suppliers().first(1)).await, json!([[format!("alpha {round}")]]));
@@ -197,7 +202,7 @@ async fn two_instances_share_everything() {
         assert_eq!(ask(&other, who, suppliers()).await, json!([]));
     }
     fill(&one).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     for who in TENANTS {
         let siblings =
             Read { via: Via::Key { local: field("facility_id"), remote: field("facility_id") }, ..suppliers() };

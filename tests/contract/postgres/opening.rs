@@ -34,7 +34,7 @@ async fn ten_at_once_migrate_once() {
 async fn refused(options: Options) -> OpenError {
     let begun = Instant::now();
     let error = Postgres::open(options.clone()).await.expect_err("it must be refused");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let shown = format!("{error} {error:?} {options:?}");
     for secret in ["owner@", ":login", "admin@", "hunter2"] {
         assert!(!shown.contains(secret), "{shown}");
