@@ -63,6 +63,12 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// Whoever runs the gateway, under a name for the log if it is to have one.
+    pub fn operator(tenant: &TenantId, subject: Option<&str>) -> Self {
+        let claims = serde_json::Value::Object(serde_json::Map::new());
+        Self { tenant: tenant.clone(), subject: subject.map(str::to_owned), claims, operator: true }
+    }
+
     /// The claim at a path, if it is there and not null.
     pub fn claim(&self, path: &[String]) -> Option<&serde_json::Value> {
         let found = path.iter().try_fold(&self.claims, |claims, step| claims.get(step))?;

@@ -2,6 +2,7 @@
 //!
 //! Everything here is data. Names of types and fields are those of the SDL; `stored` is the name a property has in its store.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -317,6 +318,13 @@ impl EntityType {
 }
 
 impl Ontology {
+    /// What joins look for: names of types, each with the stored name of a property.
+    pub fn joined(&self) -> BTreeSet<(&str, &str)> {
+        let joins = self.types.values().flat_map(|entity| entity.joins.values());
+        let ends = joins.flat_map(|join| self.members(&join.target).into_iter().map(|of| (&*of.name, &*join.remote)));
+        ends.collect()
+    }
+
     /// The concrete types behind a name: the type itself, or the members of an interface or union.
     pub fn members<'a>(&'a self, name: &str) -> Vec<&'a EntityType> {
         if let Some(entity) = self.types.get(name) {

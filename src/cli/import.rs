@@ -7,7 +7,6 @@ use std::sync::Arc;
 use clap::Args;
 use quipu_resolvers::Bound;
 use quipu_resolvers::guard::{Principal, TenantId};
-use serde_json::{Map, Value as Json};
 
 use super::caller;
 use super::failure::{self, Failure};
@@ -132,8 +131,7 @@ pub fn importer(app: &App, bound: Arc<Bound>, once: Option<String>) -> Importer 
 
 /// Whoever runs the gateway, acting for a tenant: bound to it, not to its rules.
 pub fn operator(tenant: &TenantId) -> Principal {
-    let subject = Some("quipu import".to_owned());
-    Principal { tenant: tenant.clone(), subject, claims: Json::Object(Map::new()), operator: true }
+    Principal::operator(tenant, Some("quipu import"))
 }
 
 /// Shows progress and prints what is refused.

@@ -19,5 +19,6 @@ mod fold;
 mod holdings;
 mod known;
 mod logged;
+mod relationship_id;
 mod verdict;
 mod wanted;

@@ -66,7 +66,7 @@ fn fits_indexes(ontology: &Ontology, change: &Change) -> Result<(), Fault> {
         let long = set.iter().filter_map(|(name, value)| Some((name, value.as_str()?.len())));
         for (name, length) in long.filter(|(_, length)| *length > LONGEST_KEY) {
             if let Some(property) = ontology.types.get(&record.of).and_then(|entity| entity.stored(name))
-                && (property.indexed || property.unique || is_joined(ontology, &record.of, name))
+                && (property.indexed || property.unique || ontology.joined().contains(&(&*record.of, &**name)))
             {
                 return refused(format!(
                     "{}.{} has {length} bytes; a text that is indexed, unique or joined by has at most {LONGEST_KEY}",
@@ -76,12 +76,6 @@ fn fits_indexes(ontology: &Ontology, change: &Change) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// Whether a join looks for the property.
-fn is_joined(ontology: &Ontology, of: &str, stored: &str) -> bool {
-    let mut joins = ontology.types.values().flat_map(|entity| entity.joins.values());
-    joins.any(|join| join.remote == stored && ontology.members(&join.target).iter().any(|entity| entity.name == of))
 }
 
 /// What must hold for a change to be allowed. Rules that claims alone decide are decided here.

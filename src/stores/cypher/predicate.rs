@@ -7,6 +7,7 @@ use quipu_schema::policy::{Operator, Quantifier};
 use super::record::{Conditions, Enclosing, Record};
 use super::stored::{marked_item, parameter};
 use super::{Parameter, Writer, cypher};
+use crate::stores::relationship_id::RelationshipId;
 
 impl Writer<'_> {
     /// Writes the conditions of each type. A condition that all types share is written once.
@@ -204,22 +205,5 @@ impl Writer<'_> {
             self.put(" RETURN 1");
         }
         self.put(after);
-    }
-}
-
-/// The parts of a relationship's id.
-struct RelationshipId {
-    of: String,
-    from: (String, String),
-    to: (String, String),
-    key: String,
-}
-
-impl RelationshipId {
-    fn parse(id: &str) -> Option<Self> {
-        let mut parts = id.splitn(6, ':');
-        let mut next = || parts.next().map(|part| part.replace("%3A", ":").replace("%25", "%"));
-        let (of, from, to) = (next()?, (next()?, next()?), (next()?, next()?));
-        Some(Self { of, from, to, key: parts.next()?.to_owned() })
     }
 }

@@ -31,10 +31,7 @@ pub fn of_tenant(relationship_type: &str) -> String {
 
 /// What an ontology asks for: keys of its labels, and indexes of properties that ask for one or that joins look for.
 pub fn of_ontology(ontology: &Ontology, labels: &Labels) -> Vec<String> {
-    let joins = ontology.types.values().flat_map(|entity| entity.joins.values());
-    let joined: BTreeSet<(&str, &str)> = joins
-        .flat_map(|join| ontology.members(&join.target).into_iter().map(|t| (t.name.as_str(), join.remote.as_str())))
-        .collect();
+    let joined = ontology.joined();
     let mut wanted = BTreeSet::new();
     for entity in ontology.types.values().filter(|entity| entity.is_node()) {
         let label = labels.first(&entity.name);

@@ -144,9 +144,7 @@ async fn texts_after(
         total: false,
         figures: Vec::new(),
     };
-    let claims = Json::Object(Map::new());
-    let principal = Principal { tenant: tenant.clone(), subject: None, claims, operator: true };
-    let read = guard::read(&principal, ontology, read)?;
+    let read = guard::read(&Principal::operator(tenant, None), ontology, read)?;
     let trace = Trace::default();
     let outcome = reader.read(&read, Call { deadline: Instant::now() + BACKGROUND, trace: &trace }).await?;
     let rows = outcome.as_list().ok_or_else(|| Fault::internal(PART, "no list of rows"))?;

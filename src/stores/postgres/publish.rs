@@ -1,8 +1,6 @@
 //! Publishing an ontology: its text, keys for all its names, and what follows from it for records that are there already: defaults
 //! and refusals (`fitting.rs`), unique values, and columns of their own for properties that are looked for or sorted by.
 
-use std::collections::BTreeSet;
-
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::TenantId;
 use quipu_schema::ontology::{EntityType, Ontology, Property, Scalar};
@@ -35,7 +33,7 @@ pub(super) async fn transact(
     let mut names = names::of_tenant(connection, key).await?;
     let before = current(connection, key).await?;
     let version = note(connection, key, version, before.as_deref(), sdl).await?;
-    names::intern(connection, &mut names, &names_of(ontology)).await?;
+    names::intern(connection, &mut names, &NameOf::all_in(ontology)).await?;
     // One that does not compile any more says nothing of what was there.
     if let Some(old) = before.filter(|text| text != sdl).and_then(|text| quipu_schema::compile(&text).ok()) {
         let mut held = InLog { connection: &mut *connection, names: &mut names };
@@ -79,12 +77,6 @@ async fn note(
         .await?;
     query("UPDATE tenant SET version = $2 WHERE key = $1").bind(tenant).bind(version).execute(connection).await?;
     Ok(version)
-}
-
-fn names_of(ontology: &Ontology) -> BTreeSet<(NameOf, &str)> {
-    let types = ontology.types.values().map(|entity| (NameOf::record(!entity.is_node()), entity.name.as_str()));
-    let relationships = ontology.types.values().flat_map(|entity| entity.relationships.values());
-    types.chain(relationships.map(|r| (NameOf::Relationship, r.relationship_type.as_str()))).collect()
 }
 
 /// Takes the values of properties that have become unique into the registry, and forgets those that are unique no more.
@@ -135,10 +127,7 @@ async fn keep_unique(
 /// columns. The rest is looked for in all rows of the type. A column that was given once stays with its property: other instances may
 /// not have heard of a new ontology yet.
 async fn give_columns(connection: &mut PgConnection, names: &mut Names, ontology: &Ontology) -> Result<(), Failure> {
-    let joins = ontology.types.values().flat_map(|entity| entity.joins.values());
-    let joined: BTreeSet<(&str, &str)> = joins
-        .flat_map(|join| ontology.members(&join.target).into_iter().map(|t| (t.name.as_str(), join.remote.as_str())))
-        .collect();
+    let joined = ontology.joined();
     for entity in ontology.types.values().filter(|entity| !entity.is_node()) {
         let kind = names.key(NameOf::Row, &entity.name);
         let text = "SELECT texts, numbers FROM kind WHERE tenant = $1 AND key = $2";

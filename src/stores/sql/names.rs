@@ -1,7 +1,9 @@
 //! The store's own integers for a tenant and the names of its types.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+
+use quipu_schema::ontology::Ontology;
 
 /// What a name names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,6 +17,13 @@ pub enum NameOf {
 }
 
 impl NameOf {
+    /// All names of an ontology that have a number.
+    pub fn all_in(ontology: &Ontology) -> BTreeSet<(NameOf, &str)> {
+        let types = ontology.types.values().map(|entity| (Self::record(!entity.is_node()), entity.name.as_str()));
+        let relationships = ontology.types.values().flat_map(|entity| entity.relationships.values());
+        types.chain(relationships.map(|r| (Self::Relationship, r.relationship_type.as_str()))).collect()
+    }
+
     /// The number that stands for it in the store.
     pub fn number(self) -> i64 {
         match self {

@@ -6,6 +6,7 @@ use quipu_schema::policy::{Operator, Quantifier};
 
 use super::record::{Enclosing, Record, sort_of};
 use super::{Parameter, Writer, sql};
+use crate::stores::relationship_id::RelationshipId;
 
 impl Writer<'_> {
     /// Writes ` AND ...` for the conditions of each type. A condition that all types share is written once.
@@ -216,23 +217,6 @@ impl Writer<'_> {
         let scopes = related.targets.iter().zip(filters);
         self.conditions(&inner, &scopes.map(|(s, filter)| (s.of.as_str(), [&s.visible, filter])).collect::<Vec<_>>());
         self.put(after);
-    }
-}
-
-/// The parts of a relationship's id.
-struct RelationshipId {
-    of: String,
-    from: (String, String),
-    to: (String, String),
-    key: String,
-}
-
-impl RelationshipId {
-    fn parse(id: &str) -> Option<Self> {
-        let mut parts = id.splitn(6, ':');
-        let mut next = || parts.next().map(|part| part.replace("%3A", ":").replace("%25", "%"));
-        let (of, from, to) = (next()?, (next()?, next()?), (next()?, next()?));
-        Some(Self { of, from, to, key: parts.next()?.to_owned() })
     }
 }
 

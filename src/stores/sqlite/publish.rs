@@ -37,7 +37,7 @@ pub(super) async fn transact(
     let mut names = tenants::ensure(&mut transaction, tenant).await?;
     let before = current(&mut transaction, names.tenant).await?;
     let version = note(&mut transaction, names.tenant, before.as_deref(), sdl).await?;
-    known::intern(&mut transaction, &mut names, &names_of(ontology)).await?;
+    known::intern(&mut transaction, &mut names, &NameOf::all_in(ontology)).await?;
     // What follows looks at the nodes themselves, so they have to be those of the log's head.
     if holds_graph {
         graph::catch_up(&mut transaction, tenant, &mut names).await?;
@@ -78,7 +78,7 @@ pub(super) async fn prepare(
 ) -> Result<Names, Failure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut names = tenants::ensure(&mut transaction, tenant).await?;
-    known::intern(&mut transaction, &mut names, &names_of(ontology)).await?;
+    known::intern(&mut transaction, &mut names, &NameOf::all_in(ontology)).await?;
     for entity in ontology.types.values() {
         let place = Place::of(&names, entity);
         keep_texts(&mut transaction, &mut names, entity, &place).await?;
@@ -116,12 +116,6 @@ async fn note(
         .await?;
     query("UPDATE tenant SET version = ? WHERE key = ?").bind(version).bind(tenant).execute(connection).await?;
     Ok(version)
-}
-
-fn names_of(ontology: &Ontology) -> BTreeSet<(NameOf, &str)> {
-    let types = ontology.types.values().map(|entity| (NameOf::record(!entity.is_node()), entity.name.as_str()));
-    let relationships = ontology.types.values().flat_map(|entity| entity.relationships.values());
-    types.chain(relationships.map(|r| (NameOf::Relationship, r.relationship_type.as_str()))).collect()
 }
 
 /// Where the records of a type are.
@@ -266,10 +260,7 @@ async fn index(connection: &mut SqliteConnection, names: &Names, ontology: &Onto
 /// Indexes by name: of properties that ask for one, and of those that joins look for.
 fn wanted_indexes(names: &Names, ontology: &Ontology) -> BTreeMap<String, (&'static str, String)> {
     let mut wanted = BTreeMap::new();
-    let joins = ontology.types.values().flat_map(|entity| entity.joins.values());
-    let joined: BTreeSet<(&str, &str)> = joins
-        .flat_map(|join| ontology.members(&join.target).into_iter().map(|t| (t.name.as_str(), join.remote.as_str())))
-        .collect();
+    let joined = ontology.joined();
     for entity in ontology.types.values() {
         let place = Place::of(names, entity);
         for property in entity.properties.values() {
