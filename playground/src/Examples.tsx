@@ -1,3 +1,4 @@
+import { flushSync } from 'react-dom';
 import { parse } from 'graphql';
 import { type GraphiQLPlugin, pick, useGraphiQL, useGraphiQLActions } from '@graphiql/react';
 import type { Example } from './config';
@@ -75,7 +76,10 @@ function useOpenExample(examples: Example[]) {
     stop();
     // Own work is not overwritten: only an empty tab, or an example as it came, makes room for another.
     const current = queryEditor.getValue().trim();
-    if (current && !examples.some((one) => one.query.trim() === current)) addTab();
+    if (current && !examples.some((one) => one.query.trim() === current)) {
+      // At once: the outcome of a run belongs to the tab in front as it begins.
+      flushSync(addTab);
+    }
     queryEditor.setValue(example.query);
     variableEditor.setValue(example.variables ? JSON.stringify(example.variables, null, 2) : '');
     const operations = operationsOf(example.query);

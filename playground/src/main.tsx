@@ -17,6 +17,12 @@ const element = document.getElementById('root');
 if (!element) throw new Error('the page has no root element');
 const root = createRoot(element);
 
+// The editor gives up work whenever a tab or a tenant changes. It says so by rejecting promises with an error of this name, some of
+// which nobody listens to: that is no error of the page.
+window.addEventListener('unhandledrejection', (event) => {
+  if (event.reason instanceof Error && event.reason.name === 'Canceled') event.preventDefault();
+});
+
 async function start() {
   show(<p>Loading…</p>);
   try {

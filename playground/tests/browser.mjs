@@ -113,10 +113,15 @@ export async function answerText(page) {
 }
 
 /** Waits until the answer pane shows something that matches. */
-export async function waitForAnswer(page, pattern) {
+export const waitForAnswer = (page, pattern) => waitForText(page, answerText, pattern);
+
+/** Waits until the query editor shows something that matches. */
+export const waitForQuery = (page, pattern) => waitForText(page, queryText, pattern);
+
+async function waitForText(page, read, pattern) {
   let shown;
-  for (let waited = 0; waited < 10_000; waited += 50) {
-    shown = await answerText(page);
+  for (let waited = 0; waited < 30_000; waited += 50) {
+    shown = await read(page);
     if (pattern.test(shown)) return;
     await page.waitForTimeout(50);
   }
@@ -132,8 +137,42 @@ export async function queryText(page) {
 /** Replaces the text of the query editor: select all, paste. Typing would bring the editor's own brackets and indents. */
 export async function enterQuery(page, query) {
   await enterText(page, '.graphiql-query-editor', query);
-  // The editor's text becomes the tab's after a moment (GraphiQL waits for a pause in typing).
-  await page.waitForTimeout(250);
+  // The editor's text becomes the tab's after a pause in typing, and is stored after another.
+  await stored(page, query);
+}
+
+/** Waits until GraphiQL has written `text` into the browser's storage, as part of a tab or of the history. */
+export async function stored(page, text) {
+  const written = JSON.stringify(text).slice(1, -1);
+  await page.waitForFunction((part) => Object.values(localStorage).some((value) => value.includes(part)), written);
+}
+
+/**
+ * Sets a device's battery to another value, again and again until `arrived(device)`: a subscription that has been sent may not be
+ * listening yet, and misses what comes before.
+ */
+export async function changeUntil(token, arrived) {
+  const { id } = await someDevice(token);
+  for (let change = 0; change < 60; change += 1) {
+    await setBattery(token, { id, battery: 50 + (change % 2) });
+    for (let waited = 0; waited < 1_000; waited += 50) {
+      if (await arrived(id)) return id;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  assert.fail(`no event of ${id} came`);
+}
+
+/** Runs an example by its button; gives back what the strip says of this very run, once it is over. */
+export async function runExample(page, { title, query }) {
+  const operation = /\b(?:query|mutation)\s+(\w+)/.exec(query)[1];
+  const [response] = await Promise.all([
+    page.waitForResponse((one) => JSON.parse(one.request().postData() ?? '{}').operationName === operation),
+    page.getByRole('button', { name: `Run: ${title}`, exact: true }).click(),
+  ]);
+  const request = response.headers()['x-request-id'];
+  await strip(page).getByText(`request ${request}`, { exact: true }).waitFor();
+  return { operation, said: await strip(page).innerText(), tone: await strip(page).getAttribute('data-tone') };
 }
 
 /** Replaces the text of the editor inside `place`. */
