@@ -1,5 +1,7 @@
 //! Who asks: headers and tokens to a [`Principal`], by verified credentials only.
 
+use std::sync::Arc;
+
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use quipu_resolvers::guard::Principal;
@@ -14,7 +16,7 @@ pub use token::{Authenticator, Wish, mint};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
     /// Who asks.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// Until when the credentials hold, milliseconds since 1970 in UTC, the leeway included.
     pub expires_ms: i64,
 }

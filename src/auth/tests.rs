@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
@@ -64,6 +65,42 @@ fn claim_of(token: &str) -> String {
         Err(Denied::Claim { claim, .. }) => claim,
         other => panic!("should be refused for a claim, but: {other:?}"),
     }
+}
+
+/// A clock that a test sets.
+struct Set(AtomicI64);
+
+impl Clock for Set {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_remembered_token_ends_and_begins_as_any_other() {
+    let clock = Arc::new(Set(AtomicI64::new(NOW * 1000)));
+    let mut config = config();
+    config.auth.leeway = Duration::ZERO;
+    let authenticator = Authenticator::new(&config, clock.clone()).unwrap();
+    let token = claiming(json!({"nbf": NOW - 5}));
+    let at = |seconds: i64| {
+        clock.0.store((NOW + seconds) * 1000, Ordering::SeqCst);
+        authenticator.verify(&token)
+    };
+    let first = at(0).unwrap();
+    let second = at(59).unwrap();
+    assert!(Arc::ptr_eq(&first.principal, &second.principal), "read once");
+    assert_eq!(at(60), Err(Denied::Expired));
+    assert_eq!(at(-6), Err(Denied::NotYet));
+    assert_eq!(at(1).unwrap(), first);
+    // Another key does not know what this one has seen.
+    config.auth.secret = Some(Secret::new("another key, also of 32 bytes ..."));
+    assert!(matches!(Authenticator::new(&config, clock).unwrap().verify(&token), Err(Denied::Unverified(_))));
+    // Nor does a changed signature pass for the one that was seen.
+    let other = forged(r#"{"alg":"HS256","typ":"JWT"}"#, "{}", b"someone else's key, as long as that");
+    let (message, _) = token.rsplit_once('.').unwrap();
+    let mixed = format!("{message}.{}", other.rsplit_once('.').unwrap().1);
+    assert!(matches!(authenticator.verify(&mixed), Err(Denied::Unverified(_))));
 }
 
 #[test]

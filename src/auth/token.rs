@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use quick_cache::sync::Cache;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::Clock;
 use serde_json::{Map, Value};
@@ -18,13 +19,25 @@ use crate::json::Unique;
 const ALGORITHM: Algorithm = Algorithm::HS256;
 /// Bounds the work on a token before anything of it is verified.
 const LONGEST: usize = 8 * 1024;
+/// Tokens whose verification is remembered.
+const REMEMBERED: usize = 1_000;
 
-/// Verifies tokens.
+/// Verifies tokens. What a token says is remembered as long as others do not push it out: a client sends the same one with every
+/// request. Its times are checked every time.
 pub struct Authenticator {
     key: DecodingKey,
     validation: Validation,
     rules: Auth,
     clock: Arc<dyn Clock>,
+    verified: Cache<Box<str>, Known>,
+}
+
+/// What a token says whose signature and claims are right.
+#[derive(Clone)]
+struct Known {
+    principal: Arc<Principal>,
+    begins_ms: Option<i64>,
+    expires_ms: i64,
 }
 
 impl Authenticator {
@@ -36,7 +49,7 @@ impl Authenticator {
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        Ok(Self { key, validation, rules: config.auth.clone(), clock })
+        Ok(Self { key, validation, rules: config.auth.clone(), clock, verified: Cache::new(REMEMBERED) })
     }
 
     /// Whom a token names.
@@ -44,6 +57,26 @@ impl Authenticator {
         if token.len() > LONGEST {
             return Err(Denied::TooLong(LONGEST));
         }
+        let known = match self.verified.get(token) {
+            Some(known) => known,
+            None => {
+                let known = self.read(token)?;
+                self.verified.insert(token.into(), known.clone());
+                known
+            }
+        };
+        let now = self.clock.now_ms();
+        if now >= known.expires_ms {
+            return Err(Denied::Expired);
+        }
+        if known.begins_ms.is_some_and(|begins| now < begins) {
+            return Err(Denied::NotYet);
+        }
+        Ok(Verified { principal: known.principal, expires_ms: known.expires_ms })
+    }
+
+    /// What a token says, the signature being right.
+    fn read(&self, token: &str) -> Result<Known, Denied> {
         let data = jsonwebtoken::decode::<Unique>(token, &self.key, &self.validation)
             .map_err(|error| Denied::Unverified(error.to_string()))?;
         if data.header.crit.is_some() {
@@ -52,23 +85,11 @@ impl Authenticator {
         let Unique(Value::Object(claims)) = data.claims else {
             return Err(Denied::Unverified("the claims are not an object".into()));
         };
-        let expires_ms = self.check_times(&claims)?;
-        self.check_parties(&claims)?;
-        Ok(Verified { principal: self.principal(claims)?, expires_ms })
-    }
-
-    /// Checks `exp` and `nbf`; says until when the token holds.
-    fn check_times(&self, claims: &Map<String, Value>) -> Result<i64, Denied> {
-        let now = self.clock.now_ms();
         let leeway = milliseconds(self.rules.leeway);
-        let expires = instant(claims, "exp")?.ok_or_else(|| wrong("exp", "a number"))?.saturating_add(leeway);
-        if now >= expires {
-            return Err(Denied::Expired);
-        }
-        match instant(claims, "nbf")? {
-            Some(begins) if now < begins.saturating_sub(leeway) => Err(Denied::NotYet),
-            _ => Ok(expires),
-        }
+        let expires_ms = instant(&claims, "exp")?.ok_or_else(|| wrong("exp", "a number"))?.saturating_add(leeway);
+        let begins_ms = instant(&claims, "nbf")?.map(|begins| begins.saturating_sub(leeway));
+        self.check_parties(&claims)?;
+        Ok(Known { principal: Arc::new(self.principal(claims)?), begins_ms, expires_ms })
     }
 
     /// Checks `aud` and `iss` where they are configured.

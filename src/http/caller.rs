@@ -13,7 +13,7 @@ use crate::auth::{Denied, Verified};
 /// A caller whose credentials were verified.
 #[derive(Clone)]
 pub(super) struct Caller {
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     pub api: Arc<dyn TenantApi>,
     /// Until when the credentials hold.
     pub expires_ms: i64,

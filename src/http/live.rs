@@ -108,7 +108,7 @@ async fn relay(state: &AppState, live: Live, place: Place, channel: &(impl Chann
     let mut traced = state.metrics.tracing();
     let may_write = write.is_some();
     let ask = ask(operation, may_write, write.flatten(), until.unwrap_or(soon), traced.trace());
-    let mut answers = caller.api.watch(caller.principal, ask);
+    let mut answers = caller.api.watch(Arc::unwrap_or_clone(caller.principal), ask);
     loop {
         let began = Instant::now();
         let next = match until {

@@ -45,7 +45,9 @@ impl<'a> Planner<'a> {
         let along = matches!(scope.via, Via::Relationship { .. });
         let several = scope.members.len() > 1;
         let entity = scope.members.first().and_then(|name| self.served.ontology.types.get(name));
-        let ties: Vec<Field> = ties(several, along).into_iter().map(|sort| sort.field).collect();
+        // In a list, parallel relationships to one record give rows that are all the same: there is nothing to put in order.
+        let parallel = along && form == Form::Connection;
+        let ties: Vec<Field> = ties(several, parallel).into_iter().map(|sort| sort.field).collect();
         let sort = window::order(entity, scope.edge, args.get("sort"), &ties)?;
         let (mut plan, what) = if form == Form::Connection {
             self.connection(&scope, asked, args, sort, pages)?
@@ -56,9 +58,8 @@ impl<'a> Planner<'a> {
             (Plan { read, crossings }, What::Records { from: Origin::Root, list: true, shape })
         };
         if let Some(given) = args.get("where") {
-            let along = form == Form::Connection && along;
             for target in &mut plan.read.targets {
-                target.filter = self.filter(&scope, &target.of, along, given)?;
+                target.filter = self.filter(&scope, &target.of, parallel, given)?;
             }
         }
         Ok((plan, what))

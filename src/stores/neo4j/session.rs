@@ -37,7 +37,7 @@ impl Sessions {
     pub(super) async fn read(&self, statement: &Statement, deadline: Instant) -> Result<Vec<Row>, Failure> {
         let mut tries = self.tries(deadline).await?;
         loop {
-            match within(deadline, self.read_once(statement, deadline)).await {
+            match within(deadline, Box::pin(self.read_once(statement, deadline))).await {
                 Ok(rows) => {
                     tries.won();
                     return Ok(rows);
@@ -61,7 +61,7 @@ impl Sessions {
         let mut tries = self.tries(deadline).await?;
         loop {
             let once = async { Ok(self.graph.run(Query::new(text.to_owned())).await?) };
-            match within(deadline, once).await {
+            match within(deadline, Box::pin(once)).await {
                 Ok(()) => {
                     tries.won();
                     return Ok(());
@@ -75,7 +75,7 @@ impl Sessions {
     pub(super) async fn transact<W: Work>(&self, work: &W, deadline: Instant) -> Result<W::Done, Failure> {
         let mut tries = self.tries(deadline).await?;
         loop {
-            match within(deadline, self.transact_once(work)).await {
+            match within(deadline, Box::pin(self.transact_once(work))).await {
                 Ok(done) => {
                     tries.won();
                     return Ok(done);
@@ -158,7 +158,7 @@ impl Tries<'_> {
     }
 }
 
-/// Waits for work, until the deadline.
+/// Waits for work, until the deadline. The driver's futures are some 9 KB: boxed, they are not copied again into each future around them.
 async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     timeout_at(deadline.into(), work).await.unwrap_or(Err(Failure::Late))
 }
