@@ -241,7 +241,8 @@ impl Readiness for Probes {
             vectors.position(&tenant),
             self.embedder.glance()
         );
-        let essential = |part, works| Probe { part, condition: Condition::of(works), essential: true };
+        let essential =
+            |part: &'static str, works| Probe { part: part.into(), condition: Condition::of(works), essential: true };
         let embedding = match embedder {
             EmbedderStatus::Ready => Condition::Up,
             EmbedderStatus::NotLoaded => Condition::NotLoaded,
@@ -251,11 +252,11 @@ impl Readiness for Probes {
             essential("graph", graph.is_ok()),
             essential("metadata", metadata.is_ok()),
             essential("vectors", vectors.is_ok()),
-            Probe { part: "embedding", condition: embedding, essential: false },
+            Probe { part: "embedding".into(), condition: embedding, essential: false },
         ];
         if let Some(Shared { bus, cache }) = &self.shared {
             let up = bus.is_up() && cache.is_up();
-            probes.push(Probe { part: "cache", condition: Condition::of(up), essential: false });
+            probes.push(Probe { part: "cache".into(), condition: Condition::of(up), essential: false });
         }
         probes
     }

@@ -1,5 +1,6 @@
 //! What HTTP needs of the rest of the process.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -33,8 +34,8 @@ pub trait Readiness: Send + Sync {
 /// How one part of the process is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// Its name, like `graph` or `embedding`.
-    pub part: &'static str,
+    /// Its name, like `graph`, `embedding`, or `graph.acme` of a tenant that has its own.
+    pub part: Cow<'static, str>,
     /// How it is.
     pub condition: Condition,
     /// Whether nothing can be served without it.

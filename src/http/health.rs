@@ -57,7 +57,8 @@ pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
         false => (StatusCode::OK, "ready"),
         true => (StatusCode::OK, "degraded"),
     };
-    let parts: Map<_, _> = probes.iter().map(|probe| (probe.part.into(), probe.condition.as_str().into())).collect();
+    let parts: Map<_, _> =
+        probes.iter().map(|probe| (probe.part.clone().into_owned(), probe.condition.as_str().into())).collect();
     (status, Json(json!({"status": word, "parts": parts}))).into_response()
 }
 

@@ -160,8 +160,8 @@ impl Readiness for Health {
             std::future::pending::<()>().await;
         }
         vec![
-            Probe { part: "graph", condition: Condition::of(!self.store_down), essential: true },
-            Probe { part: "embedding", condition: self.model, essential: false },
+            Probe { part: "graph".into(), condition: Condition::of(!self.store_down), essential: true },
+            Probe { part: "embedding".into(), condition: self.model, essential: false },
         ]
     }
 }
