@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
-use async_trait::async_trait;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Bus, Cache, Clock};
@@ -13,22 +12,25 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::{CacheUrl, Config, ConfigError};
-use crate::http::{self, AppState, Condition, Parts, Probe, Readiness};
+use crate::http::{self, AppState, Parts};
 use crate::ingest::chunk::{self, TokenCount, Words};
 use crate::ingest::documents::Splitter;
-use crate::ingest::embed::{EmbedderStatus, LazyEmbedder};
+use crate::ingest::embed::LazyEmbedder;
 use crate::ingest::relay::{Relay, Turn};
 use crate::ops::Metrics;
 use crate::stores::bus::LocalBus;
 use crate::stores::cache::LocalCache;
 use crate::stores::clock::SystemClock;
+use crate::stores::neo4j::Neo4j;
 use crate::stores::redis::{self, Redis, RedisBus, RedisCache};
 use crate::stores::{neo4j, postgres, qdrant, sqlite};
 use crate::tenants::Tenants;
 
 mod follow;
+mod probes;
 mod stores;
 
+use probes::Probes;
 use stores::Stores;
 
 /// Tokens that neighbouring passages of a document share, so that what is said across a border is found.
@@ -146,6 +148,7 @@ impl App {
             gateway: self.tenants.clone(),
             readiness: Arc::new(Probes {
                 ports: self.ports.clone(),
+                own_graphs: self.stores.of_tenants.keys().cloned().collect(),
                 embedder: self.embedder.clone(),
                 shared: self.shared.clone(),
             }),
@@ -179,6 +182,11 @@ impl App {
             let (sizer, most) = sizer.get_or_init(|| sizer_of(&embedder, &runtime));
             chunk::split(text, sizer.as_ref(), *most, OVERLAP)
         })
+    }
+
+    /// The Neo4j server that has the graph of a tenant; nothing when it is in the file.
+    pub fn neo4j(&self, tenant: &TenantId) -> Option<&Neo4j> {
+        self.stores.neo4j(tenant)
     }
 
     /// The time, as it stands in logs of changes.
@@ -220,44 +228,4 @@ async fn open_redis(config: &Config) -> Result<Option<Shared>, AppError> {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Asks the parts how they are.
-struct Probes {
-    ports: Ports,
-    embedder: LazyEmbedder,
-    shared: Option<Shared>,
-}
-
-#[async_trait]
-impl Readiness for Probes {
-    async fn probe(&self) -> Vec<Probe> {
-        let Ports { graph, metadata, vectors, .. } = &self.ports;
-        // Any tenant's position will do; one that is not there has position 0.
-        let Some(tenant) = TenantId::parse("readiness") else { return Vec::new() };
-        let (graph, metadata, vectors, embedder) = tokio::join!(
-            graph.position(&tenant),
-            metadata.published(),
-            vectors.position(&tenant),
-            self.embedder.glance()
-        );
-        let essential =
-            |part: &'static str, works| Probe { part: part.into(), condition: Condition::of(works), essential: true };
-        let embedding = match embedder {
-            EmbedderStatus::Ready => Condition::Up,
-            EmbedderStatus::NotLoaded => Condition::NotLoaded,
-            EmbedderStatus::Unavailable(_) => Condition::Down,
-        };
-        let mut probes = vec![
-            essential("graph", graph.is_ok()),
-            essential("metadata", metadata.is_ok()),
-            essential("vectors", vectors.is_ok()),
-            Probe { part: "embedding".into(), condition: embedding, essential: false },
-        ];
-        if let Some(Shared { bus, cache }) = &self.shared {
-            let up = bus.is_up() && cache.is_up();
-            probes.push(Probe { part: "cache".into(), condition: Condition::of(up), essential: false });
-        }
-        probes
-    }
 }

@@ -14,6 +14,7 @@ use toml::de::DeTable;
 
 mod form;
 mod sections;
+mod tenants;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secre
 pub use sections::{
     Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store, Vectors,
 };
+pub use tenants::TenantGraph;
 
 use form::Raw;
 use sections::{Key, SECTIONS};
@@ -129,6 +131,10 @@ impl Config {
                 continue;
             };
             for (name, value) in keys {
+                if section.get_ref() == "graph" && name.get_ref() == "tenants" {
+                    tenants::take(&mut self.graph_tenants, value, path, &place, problems);
+                    continue;
+                }
                 let dotted = format!("{}.{}", section.get_ref(), name.get_ref());
                 if let Err(problem) = self.set(&dotted, &Raw::Toml(value.get_ref())) {
                     problems.push(format!("{}: {problem}", place(name.span().start)));
@@ -165,6 +171,10 @@ impl Config {
             match name.to_str() {
                 Some(DYLIB_VARIABLE) if !value.is_empty() => dylib = Some(PathBuf::from(value)),
                 Some(name) if SCRIPTS.contains(&name) || name.starts_with(TESTS) || name == FILE_VARIABLE => {}
+                Some(name) if name.starts_with(tenants::VARIABLE) => problems.push(format!(
+                    "`{name}` in the environment: databases of tenants are named in the file, as [graph.tenants.NAME]; a password \
+                     can be in a file of its own, which `password_file` names"
+                )),
                 Some(name) if name.starts_with(PREFIX) => {
                     match value.to_str() {
                         Some(text) => problems.extend(self.set_variable(name, text).err()),
@@ -327,6 +337,9 @@ pub fn reference() -> String {
         }
         key.doc.iter().for_each(|line| text.push_str(&format!("#{line}\n")));
         text.push_str(&format!("#{} = {}\n", key.name, setting.show()));
+        if (key.section, key.name) == tenants::AFTER {
+            text.push_str(&tenants::reference());
+        }
     });
     text
 }

@@ -13,11 +13,15 @@ use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::Served;
 use quipu_resolvers::{Answer, Ask, Bound, Engine, Ports};
+use tokio::time::timeout;
 
 use crate::http::{Gateway, TenantApi};
 
 /// How often it is asked what is published.
 const POLL: Duration = Duration::from_millis(300);
+
+/// Longest wait for a first answer of a tenant's graph.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tenants by name, each with the API of its newest ontology that compiles.
 pub struct Tenants {
@@ -50,19 +54,28 @@ impl Tenants {
         self.served.load().get(tenant).map(|serving| serving.bound.clone())
     }
 
-    /// Looks what is published and serves it. An ontology that does not compile any more leaves the one before it in place.
+    /// Looks what is published and serves it. An ontology that does not compile any more leaves the one before it in place, and so does
+    /// one whose graph cannot be made ready for it.
     ///
     /// # Errors
-    /// When the store fails; then everything is served as before.
+    /// The first of what failed. When it is the store that says what is published, everything is served as before; else it is about one
+    /// tenant, and all others are served.
     pub async fn refresh(&self) -> Result<(), Fault> {
         let published = self.ports.metadata.published().await?;
         let before = self.served.load_full();
         let mut now = HashMap::with_capacity(published.len());
         let mut changed = published.len() != before.len();
+        let mut failed = None;
         for (tenant, version) in published {
             let old = before.get(&tenant);
             let in_step = old.is_some_and(|serving| serving.bound.served().version == version);
-            let serving = if in_step || self.is_refused(&tenant, version) { None } else { self.load(&tenant).await? };
+            let serving = match in_step || self.is_refused(&tenant, version) {
+                true => None,
+                false => self.load(&tenant).await.unwrap_or_else(|fault| {
+                    failed.get_or_insert(fault);
+                    None
+                }),
+            };
             changed |= serving.is_some();
             if let Some(serving) = serving.or_else(|| old.cloned()) {
                 now.insert(tenant, serving);
@@ -71,7 +84,7 @@ impl Tenants {
         if changed {
             self.served.store(Arc::new(now));
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Refreshes for ever.
@@ -82,7 +95,7 @@ impl Tenants {
             match self.refresh().await {
                 Ok(()) => failing = false,
                 Err(fault) if !failing => {
-                    tracing::warn!(%fault, "cannot look up what is published; tenants are served as before");
+                    tracing::warn!(%fault, "cannot serve what is published; tenants are served as before");
                     failing = true;
                 }
                 Err(_) => {}
@@ -109,14 +122,18 @@ impl Tenants {
         }
     }
 
-    /// Lets the graph follow the log, and makes what the ontology needs of it.
+    /// Makes what the ontology needs of the graph, and lets it follow the log.
     ///
     /// # Errors
     /// A store's; the ontology cannot be served then. `CONFLICT` when the graph has followed another log: further than this one goes, so
     /// that it would pass over what is accepted.
     pub async fn prepare(&self, bound: &Bound) -> Result<(), Fault> {
         let served = bound.served();
-        let position = self.ports.graph.position(&served.tenant).await?;
+        // Preparing may take long, and others wait for it; so it is begun only with a store that answers.
+        let position = match timeout(PATIENCE, self.ports.graph.position(&served.tenant)).await {
+            Ok(position) => position?,
+            Err(_) => return Err(Fault::client(Code::Timeout, "the graph does not answer")),
+        };
         let head = self.ports.metadata.head(&served.tenant).await?;
         if position > head {
             let tenant = &served.tenant;
@@ -126,8 +143,9 @@ impl Tenants {
             );
             return Err(Fault::client(Code::Conflict, message));
         }
-        self.engine.catch_up(&served.tenant).await?;
-        self.ports.graph.prepare(&served.tenant, &served.ontology).await
+        // First what the ontology says of labels and texts: the log is applied by it.
+        self.ports.graph.prepare(&served.tenant, &served.ontology).await?;
+        self.engine.catch_up(&served.tenant).await
     }
 
     fn is_refused(&self, tenant: &TenantId, version: u64) -> bool {

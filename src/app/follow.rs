@@ -1,12 +1,16 @@
 //! What a server does beside answering: it follows the logs of its tenants, also where another process wrote them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::select_all;
+use futures_util::StreamExt as _;
+use futures_util::future::{join_all, select_all};
+use futures_util::stream::FuturesUnordered;
 use quipu_resolvers::fault::Code;
 use quipu_resolvers::ports::Bus;
 use quipu_resolvers::{Engine, Ports};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::ingest::relay::{Relay, Step};
 use crate::ops::Metrics;
@@ -21,38 +25,54 @@ const NOTED: Duration = Duration::from_secs(3);
 /// Longest wait after failures, and the wait for a model that is not there.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Applies to the graph what other processes have written into the logs, and announces it to subscriptions and to the relay.
+/// Applies to the graph what other processes have written into the logs, and announces it to subscriptions and to the relay. Tenants do not
+/// wait for each other: the graph of one may be away.
 pub async fn logs(engine: Arc<Engine>, tenants: Arc<Tenants>) {
-    let mut failing = false;
+    let mut failing = HashSet::new();
+    let mut under_way = HashSet::new();
+    let mut following = FuturesUnordered::new();
+    let mut poll = interval(POLL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(POLL).await;
-        let mut failed = None;
-        for tenant in tenants.names() {
-            if let Err(fault) = engine.catch_up(&tenant).await {
-                failed = Some((tenant, fault));
+        tokio::select! {
+            _ = poll.tick() => for tenant in tenants.names() {
+                if under_way.insert(tenant.clone()) {
+                    let engine = engine.clone();
+                    following.push(async move { (engine.catch_up(&tenant).await, tenant) });
+                }
+            },
+            Some((followed, tenant)) = following.next() => {
+                under_way.remove(&tenant);
+                match followed {
+                    Ok(()) => drop(failing.remove(&tenant)),
+                    Err(fault) if failing.insert(tenant.clone()) => {
+                        tracing::warn!(%tenant, %fault, "cannot follow the log; it is tried again");
+                    }
+                    Err(_) => {}
+                }
             }
         }
-        if let Some((tenant, fault)) = failed.as_ref().filter(|_| !failing) {
-            tracing::warn!(%tenant, %fault, "cannot follow the log; it is tried again");
-        }
-        failing = failed.is_some();
     }
 }
 
 /// Notes for the metrics where the logs stand, and how far graph and vectors have followed them.
 pub async fn positions(ports: Ports, tenants: Arc<Tenants>, metrics: Arc<Metrics>) {
     loop {
-        for tenant in tenants.names() {
+        let noting = tenants.names().into_iter().map(async |tenant| {
             let Ports { metadata, graph, vectors, .. } = &ports;
             // A store that cannot say is one that /readyz speaks of; its last position stays.
-            let (log, graph, vectors) =
-                tokio::join!(metadata.head(&tenant), graph.position(&tenant), vectors.position(&tenant));
+            let (log, graph, vectors) = tokio::join!(
+                timeout(NOTED, metadata.head(&tenant)),
+                timeout(NOTED, graph.position(&tenant)),
+                timeout(NOTED, vectors.position(&tenant))
+            );
             for (of, position) in [("log", log), ("graph", graph), ("vectors", vectors)] {
-                if let Ok(position) = position {
+                if let Ok(Ok(position)) = position {
                     metrics.position(&tenant, of, position);
                 }
             }
-        }
+        });
+        join_all(noting).await;
         tokio::time::sleep(NOTED).await;
     }
 }
@@ -81,6 +101,8 @@ pub async fn vectors(relay: Relay, tenants: Arc<Tenants>, bus: Arc<dyn Bus>, met
         match failed {
             // The embedder says by itself what it lacks.
             Some((_, fault)) if fault.code() == Code::EmbeddingUnavailable => tokio::time::sleep(LONGEST_PAUSE).await,
+            // Those of other tenants go on meanwhile.
+            Some(_) if busy => {}
             Some((tenant, fault)) => {
                 tracing::warn!(%tenant, %fault, ?pause, "vectors fall behind; they are tried again");
                 tokio::time::sleep(pause).await;

@@ -1,16 +1,20 @@
 //! The stores that the configuration names: one arm per technology.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
+use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
 use crate::app::AppError;
-use crate::config::{Config, ConfigError, GraphUrl, MetadataUrl, Tenancy, VectorsUrl};
+use crate::config::{Config, ConfigError, GraphUrl, MetadataUrl, Secret, Tenancy, TenantGraph, VectorsUrl};
 use crate::ingest::embed::ModelConfig;
 use crate::stores::apart;
 use crate::stores::neo4j::{self, Neo4j, TenancyMode};
 use crate::stores::postgres::{self, Postgres};
 use crate::stores::qdrant::{self, Qdrant};
+use crate::stores::routed::RoutedGraph;
 use crate::stores::sqlite::{Embedded, OpenError, Options};
 
 /// Everything that is open.
@@ -21,6 +25,10 @@ pub struct Stores {
     pub metadata: Arc<dyn Metadata>,
     /// Vectors.
     pub vectors: Arc<dyn Vectors>,
+    /// The Neo4j server that `graph.url` names.
+    neo4j: Option<Neo4j>,
+    /// Those of tenants that have their own.
+    pub(super) of_tenants: BTreeMap<TenantId, Neo4j>,
     embedded: Option<Arc<Embedded>>,
     postgres: Option<Postgres>,
 }
@@ -32,26 +40,39 @@ impl Stores {
     /// When a store cannot be used as configured.
     pub async fn open(config: &Config) -> Result<Self, AppError> {
         // Servers first: what is wrong with them is told before a file is made.
-        let (neo4j, postgres, qdrant) =
-            tokio::try_join!(open_neo4j(config), open_postgres(config), open_qdrant(config))?;
+        let (neo4j, of_tenants, postgres, qdrant) =
+            tokio::try_join!(open_neo4j(config), open_of_tenants(config), open_postgres(config), open_qdrant(config))?;
         let mut embedded = None;
         let metadata: Arc<dyn Metadata> = match &postgres {
             Some(postgres) => Arc::new(postgres.clone()),
             None => Arc::new(file(&mut embedded, config).await?.metadata()),
         };
-        let graph: Arc<dyn Graph> = match neo4j {
-            Some(neo4j) => Arc::new(neo4j.with_rows(metadata.clone())),
+        let neo4j = neo4j.map(|neo4j| neo4j.with_rows(metadata.clone()));
+        let of_tenants: BTreeMap<TenantId, Neo4j> =
+            of_tenants.into_iter().map(|(tenant, neo4j)| (tenant, neo4j.with_rows(metadata.clone()))).collect();
+        let usual: Arc<dyn Graph> = match &neo4j {
+            Some(neo4j) => Arc::new(neo4j.clone()),
             None => Arc::new(file(&mut embedded, config).await?.graph()),
         };
-        let vectors: Arc<dyn Vectors> = match (qdrant, &config.graph.url, &config.metadata.url) {
-            (Some(qdrant), ..) => apart::over(Arc::new(qdrant), graph.clone(), metadata.clone()),
-            (None, GraphUrl::Embedded, MetadataUrl::Embedded) => Arc::new(file(&mut embedded, config).await?.vectors()),
-            (None, ..) => {
+        if let Some(file) = &embedded {
+            file.without_graphs_of(of_tenants.keys().cloned());
+        }
+        let graph = routed(usual, &of_tenants);
+        let in_file = neo4j.is_none() && of_tenants.is_empty() && postgres.is_none();
+        let vectors: Arc<dyn Vectors> = match qdrant {
+            Some(qdrant) => apart::over(Arc::new(qdrant), graph.clone(), metadata.clone()),
+            None if in_file => Arc::new(file(&mut embedded, config).await?.vectors()),
+            None => {
                 let vectors = file(&mut embedded, config).await?.vectors();
                 apart::over(Arc::new(vectors), graph.clone(), metadata.clone())
             }
         };
-        Ok(Self { graph, metadata, vectors, embedded, postgres })
+        Ok(Self { graph, metadata, vectors, neo4j, of_tenants, embedded, postgres })
+    }
+
+    /// The Neo4j server that has the graph of a tenant; nothing when it is in the file.
+    pub fn neo4j(&self, tenant: &TenantId) -> Option<&Neo4j> {
+        self.of_tenants.get(tenant).or(self.neo4j.as_ref())
     }
 
     /// Closes all of them; nothing can be asked any more.
@@ -73,28 +94,85 @@ async fn file(open: &mut Option<Arc<Embedded>>, config: &Config) -> Result<Arc<E
     Ok(open.insert(Embedded::open(&config.store.path, Options::default()).await?).clone())
 }
 
+/// One graph for all tenants, or a choice by tenant.
+fn routed(usual: Arc<dyn Graph>, of_tenants: &BTreeMap<TenantId, Neo4j>) -> Arc<dyn Graph> {
+    if of_tenants.is_empty() {
+        return usual;
+    }
+    let named = of_tenants.iter().map(|(tenant, neo4j)| (tenant.clone(), Arc::new(neo4j.clone()) as Arc<dyn Graph>));
+    Arc::new(RoutedGraph::new(usual, named.collect::<HashMap<_, _>>()))
+}
+
 async fn open_neo4j(config: &Config) -> Result<Option<Neo4j>, AppError> {
     let (graph, GraphUrl::Neo4j(url)) = (&config.graph, &config.graph.url) else { return Ok(None) };
-    let given = Credentials::of(url.text());
-    let password = match (given.password, config.graph_password()?) {
-        (Some(_), Some(_)) => return Err(twice("graph.password", "graph.url").into()),
-        (Some(password), None) | (None, Some(password)) => password,
-        (None, None) => String::new(),
+    let database = Database {
+        section: "graph".to_owned(),
+        url,
+        user: &graph.user,
+        password: config.graph_password()?,
+        database: graph.database.as_deref(),
+        tenancy: graph.tenancy,
     };
-    let options = neo4j::Options {
-        url: given.url,
-        user: given.user.unwrap_or_else(|| graph.user.clone()),
-        password,
-        database: graph.database.clone(),
-        pool: graph.connections.get(),
-        wait: graph.wait,
-        tenancy: match graph.tenancy {
-            Tenancy::Property => TenancyMode::Property,
-            Tenancy::Database => TenancyMode::Database,
-        },
-        namespace: graph.prefix.clone().map(|prefix| format!("{prefix}/")).unwrap_or_default(),
+    Ok(Some(Neo4j::open(database.options(config)?).await?))
+}
+
+/// The databases of tenants that have their own, all at once: each takes its seconds to be found missing.
+async fn open_of_tenants(config: &Config) -> Result<Vec<(TenantId, Neo4j)>, AppError> {
+    try_join_all(config.graph_tenants.iter().map(|(tenant, graph)| open_of(config, tenant, graph))).await
+}
+
+async fn open_of(config: &Config, tenant: &TenantId, graph: &TenantGraph) -> Result<(TenantId, Neo4j), AppError> {
+    let section = format!("graph.tenants.{tenant}");
+    let GraphUrl::Neo4j(url) = &graph.url else {
+        return Err(ConfigError::one(format!("`{section}.url` is not the URL of a server")).into());
     };
-    Ok(Some(Neo4j::open(options).await?))
+    let database = Database {
+        section,
+        url,
+        user: &graph.user,
+        password: graph.password(tenant)?,
+        database: graph.database.as_deref(),
+        tenancy: graph.tenancy,
+    };
+    Ok((tenant.clone(), Neo4j::open(database.options(config)?).await?))
+}
+
+/// What the settings say of one database.
+struct Database<'a> {
+    section: String,
+    url: &'a Secret,
+    user: &'a str,
+    password: Option<String>,
+    database: Option<&'a str>,
+    tenancy: Tenancy,
+}
+
+impl Database<'_> {
+    fn options(self, config: &Config) -> Result<neo4j::Options, ConfigError> {
+        let given = Credentials::of(self.url.text());
+        let password = match (given.password, self.password) {
+            (Some(_), Some(_)) => {
+                return Err(twice(&format!("{}.password", self.section), &format!("{}.url", self.section)));
+            }
+            (Some(password), None) | (None, Some(password)) => password,
+            (None, None) => String::new(),
+        };
+        let graph = &config.graph;
+        Ok(neo4j::Options {
+            url: given.url,
+            user: given.user.unwrap_or_else(|| self.user.to_owned()),
+            password,
+            database: self.database.map(str::to_owned),
+            pool: graph.connections.get(),
+            wait: graph.wait,
+            tenancy: match self.tenancy {
+                Tenancy::Property => TenancyMode::Property,
+                Tenancy::Database => TenancyMode::Database,
+            },
+            namespace: graph.prefix.clone().map(|prefix| format!("{prefix}/")).unwrap_or_default(),
+            section: self.section,
+        })
+    }
 }
 
 async fn open_postgres(config: &Config) -> Result<Option<Postgres>, AppError> {

@@ -1,13 +1,16 @@
 //! Every setting: its section, key, type, default and what it means. The reference, the names of environment variables and the
 //! check for unknown keys are all made from this list.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use quipu_resolvers as engine;
+use quipu_resolvers::guard::TenantId;
 
+use super::TenantGraph;
 use super::form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, Tenancy, VectorsUrl};
 
 /// Names a setting and says what it means.
@@ -30,6 +33,8 @@ macro_rules! sections {
         #[derive(Debug, Clone, PartialEq, Default)]
         pub struct Config {
             $($(#[doc = $about])+ pub $section: $type,)+
+            /// Databases of single tenants, beside that of `graph`.
+            pub graph_tenants: BTreeMap<TenantId, TenantGraph>,
         }
 
         $(

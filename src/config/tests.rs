@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use quipu_resolvers::guard::TenantId;
+
 use super::*;
 
 fn variables(pairs: &[(&str, &str)]) -> std::vec::IntoIter<(OsString, OsString)> {
@@ -196,4 +198,43 @@ fn the_library_of_the_model_is_found_by_its_usual_variable() {
 #[test]
 fn defaults_of_limits_are_the_engines() {
     assert_eq!(Config::default().limits.engine(), quipu_resolvers::Limits::default());
+}
+
+#[test]
+fn tenants_may_have_databases_of_their_own() {
+    let config = of_text(
+        "[graph]\nurl = \"neo4j://a\"\n[graph.tenants.acme]\nurl = \"neo4j://b\"\npassword_file = \"key\"\n\
+         [graph.tenants.beta-2]\nurl = \"neo4j+s://u:hush@c\"\ndatabase = \"beta\"\ntenancy = \"property\"\n",
+    )
+    .unwrap();
+    let of = |name: &str| config.graph_tenants[&TenantId::parse(name).unwrap()].clone();
+    assert_eq!(of("acme").password_file, Some(PathBuf::from("/etc/quipu/key")));
+    assert_eq!((of("acme").user.as_str(), of("acme").tenancy), ("neo4j", Tenancy::Database));
+    assert_eq!((of("beta-2").database.as_deref(), of("beta-2").tenancy), (Some("beta"), Tenancy::Property));
+    assert!(!format!("{config:?}").contains("hush"));
+    let expect = [
+        ("[graph]\ntenants = 3", "`graph.tenants`: write a section [graph.tenants.NAME] for each tenant"),
+        ("[graph.tenants]\nacme = 3", "quipu.toml:2: `graph.tenants.acme`: expected a section with `url`"),
+        ("[graph.tenants.Acme]\nurl = \"neo4j://b\"", "`graph.tenants.Acme`: \"Acme\" is no name of a tenant"),
+        ("[graph.tenants.acme]\nuser = \"u\"", "quipu.toml:1: `graph.tenants.acme.url`: expected the URL of a server"),
+        ("[graph.tenants.acme]\nurl = \"embedded\"", "a tenant whose graph is where `graph.url` says needs no section"),
+        (
+            "[graph.tenants.acme]\nurl = \"hush\"",
+            "quipu.toml:2: `graph.tenants.acme.url`: expected \"embedded\", or a URL",
+        ),
+        (
+            "[graph.tenants.acme]\nurl = \"neo4j://b\"\npasswrd = \"hush\"",
+            "unknown setting `graph.tenants.acme.passwrd`; did you mean `graph.tenants.acme.password`?",
+        ),
+    ];
+    for (text, part) in expect {
+        let said = problem(of_text(text));
+        assert!(said.contains(part) && !said.contains("hush"), "{text}: {said}");
+    }
+    let said = problem(of_variables(&[("QUIPU_GRAPH_TENANTS_ACME_URL", "neo4j://hush")]));
+    assert!(said.contains("named in the file, as [graph.tenants.NAME]") && !said.contains("hush"), "{said}");
+    let both = of_text("[graph.tenants.acme]\nurl = \"neo4j://b\"\npassword = \"x\"\npassword_file = \"y\"").unwrap();
+    let tenant = TenantId::parse("acme").unwrap();
+    let said = both.graph_tenants[&tenant].password(&tenant).unwrap_err().to_string();
+    assert_eq!(said, "set `graph.tenants.acme.password` or `graph.tenants.acme.password_file`, not both");
 }

@@ -9,6 +9,7 @@ pub mod neo4j;
 pub mod postgres;
 pub mod qdrant;
 pub mod redis;
+pub mod routed;
 pub mod sql;
 pub mod sqlite;
 

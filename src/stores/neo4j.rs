@@ -48,6 +48,8 @@ struct Inner {
     sessions: Sessions,
     mode: TenancyMode,
     namespace: String,
+    /// The section of the settings that speaks of it.
+    section: String,
     labels: RwLock<HashMap<TenantId, Arc<Labels>>>,
     /// Labels and types of relationships that have their constraint or index.
     made: Mutex<HashSet<String>>,
@@ -63,7 +65,8 @@ impl Neo4j {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let sessions = open::connect(&options).await?;
         let (labels, made, rows) = (RwLock::default(), Mutex::default(), OnceLock::new());
-        Ok(Self(Arc::new(Inner { sessions, mode: options.tenancy, namespace: options.namespace, labels, made, rows })))
+        let Options { tenancy: mode, namespace, section, .. } = options;
+        Ok(Self(Arc::new(Inner { sessions, mode, namespace, section, labels, made, rows })))
     }
 
     /// The name of a tenant in the database.

@@ -3,9 +3,10 @@
 //! [`Embedded::open`] checks the file and holds its connections: several that read and one that writes. The ports are three thin
 //! handles over it, so that another mix of stores can be configured.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -56,6 +57,8 @@ pub struct Embedded {
     known: Known,
     /// Whether the graph is this one, and not another store's.
     holds_graph: AtomicBool,
+    /// Tenants whose graph is another store's all the same.
+    elsewhere: OnceLock<BTreeSet<TenantId>>,
     /// Whether rows, registry and log are these.
     holds_metadata: AtomicBool,
 }
@@ -88,6 +91,7 @@ impl Embedded {
             writer,
             known: Known::default(),
             holds_graph: AtomicBool::new(false),
+            elsewhere: OnceLock::new(),
             holds_metadata: AtomicBool::new(false),
         }))
     }
@@ -96,6 +100,17 @@ impl Embedded {
     pub fn graph(self: &Arc<Self>) -> EmbeddedGraph {
         self.holds_graph.store(true, Ordering::Relaxed);
         EmbeddedGraph(Arc::clone(self))
+    }
+
+    /// Says which tenants have their graph in another store, though it is in this file for all others. What is said first holds.
+    pub fn without_graphs_of(&self, tenants: impl IntoIterator<Item = TenantId>) {
+        let _ = self.elsewhere.set(tenants.into_iter().collect());
+    }
+
+    /// Whether the graph of a tenant is in the file.
+    fn holds_graph_of(&self, tenant: &TenantId) -> bool {
+        let elsewhere = self.elsewhere.get().is_some_and(|tenants| tenants.contains(tenant));
+        self.holds_graph.load(Ordering::Relaxed) && !elsewhere
     }
 
     /// Rows, registry, log and ontologies in it.

@@ -36,6 +36,7 @@ pub fn options() -> Option<Options> {
         wait: Duration::from_secs(10),
         tenancy: TenancyMode::Property,
         namespace: format!("{started}-{}/", NEXT.fetch_add(1, Ordering::Relaxed)),
+        section: "graph".to_owned(),
     })
 }
 
@@ -92,6 +93,11 @@ async fn a_server_that_cannot_be_used_is_told() {
     for (options, message, help) in [
         (with(&|o| o.password = "wr0ng-secret".into()), "refuses the user or the password", "check graph.user"),
         (with(&|o| o.user = "nobody".into()), "refuses the user or the password", "check graph.user"),
+        (
+            with(&|o| (o.user, o.section) = ("nobody".into(), "graph.tenants.acme".into())),
+            "which `graph.tenants.acme.url` names, refuses the user",
+            "check graph.tenants.acme.user",
+        ),
         (with(&|o| o.url = "neo4j://127.0.0.1:1".into()), "cannot be reached", "check that it runs"),
         (with(&|o| o.url = "neo4j://nowhere.invalid:7687".into()), "cannot be reached", "check that it runs"),
         (with(&|o| o.url = format!("neo4j://{silence}")), "did not answer within 4 seconds", "check that it runs"),

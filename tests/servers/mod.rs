@@ -6,6 +6,8 @@ use std::io::Write as _;
 mod away;
 mod cache;
 mod crash;
+mod foreign;
+mod own;
 pub mod proxy;
 mod redis;
 mod whole;

@@ -41,6 +41,12 @@ pub fn clear(label: &str, tenant: &str, limit: u32) -> Statement {
     plain(text, vec![("tenant", tenant.into()), ("limit", Parameter::Int(i64::from(limit)))])
 }
 
+/// Another tenant that has its graph in the database: one row of `tenant`, or none.
+pub fn other_tenant(tenant: &str) -> Statement {
+    let text = "MATCH (q:_Quipu) WHERE q._tenant <> $tenant RETURN q._tenant AS tenant LIMIT 1";
+    plain(text.to_owned(), vec![("tenant", tenant.into())])
+}
+
 /// Notes which texts are indexed.
 pub fn set_texts(tenant: &str, texts: &str) -> Statement {
     let text = "MATCH (q:_Quipu {_tenant: $tenant}) SET q.texts = $texts";

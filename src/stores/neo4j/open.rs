@@ -46,6 +46,8 @@ pub struct Options {
     pub tenancy: TenancyMode,
     /// What stands before the names of tenants in the database, so that several gateways can share it; mostly empty.
     pub namespace: String,
+    /// The section of the settings that speaks of it, like `graph`, for messages.
+    pub section: String,
 }
 
 impl fmt::Debug for Options {
@@ -56,8 +58,10 @@ impl fmt::Debug for Options {
 
 /// Why a server cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("Neo4j at {address} {message}")]
+#[error("Neo4j at {address}, which `{section}.url` names, {message}")]
 pub struct OpenError {
+    /// The section of the settings that speaks of it.
+    pub section: String,
     /// Host and port.
     pub address: String,
     /// What is wrong.
@@ -69,7 +73,13 @@ pub struct OpenError {
 /// Connects, and asks the server for its version.
 pub(super) async fn connect(options: &Options) -> Result<Sessions, OpenError> {
     let address = address(&options.url);
-    let wrong = |message: String, help: &str| OpenError { address: address.clone(), message, help: help.to_owned() };
+    let section = options.section.clone();
+    let wrong = |message: String, help: &str| OpenError {
+        section: section.clone(),
+        address: address.clone(),
+        message,
+        help: help.to_owned(),
+    };
     let Some(url) = direct(&options.url) else {
         let message = "has a URL that cannot be understood".to_owned();
         return Err(wrong(message, "write it as neo4j://host:7687, or neo4j+s://host:7687 with TLS"));
@@ -105,6 +115,7 @@ pub(super) async fn connect(options: &Options) -> Result<Sessions, OpenError> {
 
 /// What a failure at the start means for whoever configured the server.
 fn explained(failure: Failure, options: &Options, wrong: &dyn Fn(String, &str) -> OpenError) -> OpenError {
+    let section = &options.section;
     let unreachable = "check that it runs, that the URL names its host and Bolt port, and that no firewall is between";
     match failure {
         Failure::Late | Failure::Busy => {
@@ -113,7 +124,8 @@ fn explained(failure: Failure, options: &Options, wrong: &dyn Fn(String, &str) -
         Failure::Answer(cause) => wrong(format!("gave an answer that makes no sense: {cause}"), "check its version"),
         Failure::Store(error) => match error {
             Error::AuthenticationError(_) => {
-                wrong("refuses the user or the password".to_owned(), "check graph.user and graph.password")
+                let help = format!("check {section}.user and {section}.password");
+                wrong("refuses the user or the password".to_owned(), &help)
             }
             Error::UnsupportedVersion(..) => wrong(
                 "does not speak a version of Bolt that is known here".to_owned(),
@@ -125,11 +137,11 @@ fn explained(failure: Failure, options: &Options, wrong: &dyn Fn(String, &str) -
             ),
             Error::Neo4j(error) if error.code().ends_with("DatabaseNotFound") => wrong(
                 format!("has no database {:?}", options.database.as_deref().unwrap_or_default()),
-                "make it, or name another in graph.database",
+                &format!("make it, or name another in {section}.database"),
             ),
             Error::Neo4j(error) if error.code().contains(".Security.") => wrong(
                 format!("refuses the user: {}", error.code()),
-                "check graph.user and graph.password, and what the user may do",
+                &format!("check {section}.user and {section}.password, and what the user may do"),
             ),
             Error::IOError { detail } => wrong(format!("cannot be reached: {}", detail.kind()), unreachable),
             other => wrong(format!("cannot be used: {other}"), unreachable),

@@ -5,14 +5,14 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use neo4rs::Txn;
-use quipu_resolvers::fault::Fault;
+use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::TenantId;
 use quipu_schema::ontology::Ontology;
 
 use super::apply::{Named, begin, fetch, set_texts};
 use super::failure::Failure;
 use super::session::{Work, query};
-use super::{Neo4j, TenancyMode, column};
+use super::{Neo4j, PART, TenancyMode, column};
 use crate::stores::cypher::apply::{self, Texts};
 use crate::stores::cypher::{Labels, Scope, schema};
 
@@ -26,6 +26,7 @@ impl Neo4j {
     /// Makes the graph fit an ontology. Doing it again does nothing.
     pub(super) async fn fit(&self, tenant: &TenantId, ontology: &Ontology) -> Result<(), Fault> {
         let deadline = Instant::now() + PREPARING;
+        self.alone(tenant, deadline).await?;
         let labels = Labels::of(ontology);
         self.ensure(&BTreeSet::new(), deadline).await.map_err(Failure::fault)?;
         if self.0.mode == TenancyMode::Property {
@@ -35,6 +36,23 @@ impl Neo4j {
         }
         self.set_labels(tenant, labels);
         self.fit_texts(tenant, ontology, deadline).await.map_err(Failure::fault)
+    }
+
+    /// Whoever has a database as it stands sees all that is in it, so nobody else may be there.
+    async fn alone(&self, tenant: &TenantId, deadline: Instant) -> Result<(), Fault> {
+        if self.0.mode == TenancyMode::Property {
+            return Ok(());
+        }
+        let asked = apply::other_tenant(&self.name(tenant));
+        let rows = self.0.sessions.read(&asked, deadline).await.map_err(Failure::fault)?;
+        let Some(row) = rows.first() else { return Ok(()) };
+        let other: String = column(row, "tenant").map_err(|cause| Fault::internal(PART, cause))?;
+        let message = format!(
+            "the database that `{}.url` names holds the graph of {other} as well, and with tenancy = \"database\" {tenant} would see \
+             it; name another database for one of them, as [graph.tenants.NAME]",
+            self.0.section
+        );
+        Err(Fault::client(Code::Conflict, message))
     }
 
     /// Makes the constraints and indexes of what is written for the first time, and the gateway's own.

@@ -20,7 +20,10 @@ const PORTION: u32 = 5_000;
 impl Neo4j {
     pub(super) async fn remove(&self, tenant: &TenantId) -> Result<(), Fault> {
         if self.0.mode == TenancyMode::Database {
-            let message = "graph.tenancy is \"database\": others write this graph as well, so it is not removed";
+            let message = format!(
+                "`{}.tenancy` is \"database\": others write this graph as well, so it is not removed to be made anew from the log",
+                self.0.section
+            );
             return Err(Fault::client(Code::BadUserInput, message));
         }
         let deadline = Instant::now() + REMOVING;

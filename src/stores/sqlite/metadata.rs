@@ -1,6 +1,5 @@
 //! The port `Metadata`: the log and what is published.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -41,7 +40,7 @@ impl Metadata for EmbeddedMetadata {
         let deadline = Instant::now() + PUBLISHING;
         let mut lease = self.0.writer.lease(deadline, part).await?;
         let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
-        let holds_graph = self.0.holds_graph.load(Ordering::Relaxed);
+        let holds_graph = self.0.holds_graph_of(tenant);
         let published = within(deadline, publish::transact(connection, tenant, sdl, ontology, at, holds_graph)).await;
         if let Ok(Ok((_, names))) = &published {
             self.0.known.set(tenant, names.clone());
