@@ -7,7 +7,9 @@
 //!
 //! A type is its labels ([`Labels`]), a property is a property of the same name ([`stored`] says in which form), and what belongs to
 //! the gateway begins with `_`, which no name of an ontology does: `_tenant` and `_key` (of parallel relationships), and what full
-//! text needs, `_text` and `_scope` under the label `_Text`, and nodes `_Row` for the texts of rows ([`rows`]).
+//! text needs, `_text` and `_scope` under the label `_Text`, and nodes `_Row` for the texts of rows ([`rows`]). Where a database is
+//! served as others wrote it ([`Tenancy::Database`]) none of this is on their nodes: values are read as they hold them (`native`), and
+//! nodes `_QuipuText` hold the texts.
 
 use std::fmt;
 
@@ -16,6 +18,7 @@ use quipu_resolvers::value::Value;
 
 pub mod apply;
 pub mod labels;
+mod native;
 mod outcome;
 mod predicate;
 mod record;
@@ -23,6 +26,7 @@ pub mod rows;
 pub mod schema;
 pub mod search;
 pub mod stored;
+pub mod texts;
 mod window;
 
 pub use labels::Labels;

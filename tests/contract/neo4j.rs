@@ -21,13 +21,18 @@ use super::{Stores, skipped};
 
 /// The server's options with a namespace that nobody else has.
 pub fn options() -> Option<Options> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
     let url = std::env::var("QUIPU_TEST_NEO4J").ok().filter(|url| !url.is_empty())?;
-    let (scheme, rest) = url.split_once("://").expect("a URL in QUIPU_TEST_NEO4J");
-    let (credentials, address) = rest.rsplit_once('@').expect("user and password in QUIPU_TEST_NEO4J");
-    let (user, password) = credentials.split_once(':').expect("user and password in QUIPU_TEST_NEO4J");
+    Some(at(&url))
+}
+
+/// The same for the server at a URL with user and password.
+pub fn at(url: &str) -> Options {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let (scheme, rest) = url.split_once("://").expect("a URL of Neo4j");
+    let (credentials, address) = rest.rsplit_once('@').expect("user and password in the URL of Neo4j");
+    let (user, password) = credentials.split_once(':').expect("user and password in the URL of Neo4j");
     let started = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros();
-    Some(Options {
+    Options {
         url: format!("{scheme}://{address}"),
         user: user.to_owned(),
         password: password.to_owned(),
@@ -37,7 +42,7 @@ pub fn options() -> Option<Options> {
         tenancy: TenancyMode::Property,
         namespace: format!("{started}-{}/", NEXT.fetch_add(1, Ordering::Relaxed)),
         section: "graph".to_owned(),
-    })
+    }
 }
 
 /// The store set of a case.

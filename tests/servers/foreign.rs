@@ -21,6 +21,19 @@ pub struct Foreign {
 impl Foreign {
     /// The database with nothing in it; `None`, and the test is said to be skipped, where there is none.
     pub async fn empty(test: &str) -> Option<Self> {
+        let foreign = Self::without_records(test).await?;
+        for (shown, kind) in [("SHOW CONSTRAINTS", "CONSTRAINT"), ("SHOW INDEXES", "INDEX")] {
+            let names =
+                foreign.texts(&format!("{shown} YIELD name, type WHERE type <> 'LOOKUP' RETURN name AS text")).await;
+            for name in names {
+                foreign.run(&format!("DROP {kind} `{name}` IF EXISTS")).await;
+            }
+        }
+        Some(foreign)
+    }
+
+    /// The same, but constraints and indexes are left.
+    pub async fn without_records(test: &str) -> Option<Self> {
         let url = address("QUIPU_TEST_NEO4J_OTHER", test)?;
         let turn = TURN.lock().await;
         let (credentials, server) = url.split_once("://").expect("a URL").1.rsplit_once('@').expect("credentials");
@@ -29,13 +42,6 @@ impl Foreign {
         let graph = Arc::new(config.build().and_then(Graph::connect).expect("a server"));
         let foreign = Self { url, graph, _turn: turn };
         foreign.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 5000 ROWS").await;
-        for (shown, kind) in [("SHOW CONSTRAINTS", "CONSTRAINT"), ("SHOW INDEXES", "INDEX")] {
-            let names =
-                foreign.texts(&format!("{shown} YIELD name, type WHERE type <> 'LOOKUP' RETURN name AS text")).await;
-            for name in names {
-                foreign.run(&format!("DROP {kind} `{name}` IF EXISTS")).await;
-            }
-        }
         Some(foreign)
     }
 

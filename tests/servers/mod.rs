@@ -6,10 +6,11 @@ use std::io::Write as _;
 mod away;
 mod cache;
 mod crash;
-mod foreign;
+pub mod foreign;
 mod own;
 pub mod proxy;
 mod redis;
+mod standing;
 mod whole;
 
 /// The address of a server, from the variable that the set-up exports; without it, says that the test was skipped.

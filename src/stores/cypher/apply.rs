@@ -1,12 +1,13 @@
 //! Statements that apply the log. Each works on many records of one sort at once; what they mean together is the adapter's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json};
 
+use super::labels::Temporal;
 use super::search::{folded, marks, scope_of};
 use super::stored::property;
-use super::{Parameter, Scope, Statement, Tenancy, quoted};
+use super::{Parameter, Scope, Statement, Tenancy, native, quoted, texts};
 
 /// The name of the label of the nodes that say where a tenant's graph stands in the log.
 pub const POSITION: &str = "_Quipu";
@@ -93,46 +94,75 @@ pub fn cut(of: &str, ids: &[&str], scope: Scope<'_>) -> Statement {
         "UNWIND $ids AS id MATCH {}-[r]-() WITH DISTINCT r DELETE r RETURN count(*) AS count",
         node("n", of, "id", scope)
     );
-    of_tenant(text, vec![("ids", texts(ids))], scope)
+    of_tenant(text, vec![("ids", listed(ids))], scope)
 }
 
 /// Removes nodes.
 pub fn delete(of: &str, ids: &[&str], scope: Scope<'_>) -> Statement {
     let text = format!("UNWIND $ids AS id MATCH {} DETACH DELETE n", node("n", of, "id", scope));
-    of_tenant(text, vec![("ids", texts(ids))], scope)
+    of_tenant(text, vec![("ids", listed(ids))], scope)
 }
 
 /// Makes nodes, or changes those that are there.
 pub fn put(of: &str, nodes: &[(&str, &Map<String, Json>)], scope: Scope<'_>) -> Statement {
     let further: Vec<String> = scope.labels.further(of).iter().map(|label| format!(":{}", quoted(label))).collect();
     let further = if further.is_empty() { String::new() } else { format!(" SET n{}", further.concat()) };
-    let text = format!(
-        "UNWIND $rows AS row MERGE {} SET n += row[1]{further}",
-        identified("n", scope.labels.first(of), "row[0]", scope)
-    );
+    let node = identified("n", scope.labels.first(of), "row[0]", scope);
     let rows = nodes.iter().map(|(id, set)| Parameter::List(vec![(*id).into(), properties(set)]));
-    of_tenant(text, vec![("rows", Parameter::List(rows.collect()))], scope)
+    let rows = ("rows", Parameter::List(rows.collect()));
+    if by_property(scope) {
+        let text = format!("UNWIND $rows AS row MERGE {node} SET n += row[1]{further}");
+        return of_tenant(text, vec![rows], scope);
+    }
+    let text = format!("UNWIND $rows AS row MERGE {node}{further} WITH n, row {}", native::set("n", "row[1]"));
+    let [instants, days] = temporal(scope.labels.temporal(of));
+    of_tenant(text, vec![rows, instants, days], scope)
 }
 
 /// Makes relationships, or changes those that are there: one row with the number of those that were not, `count`.
 pub fn link(way: Way<'_>, links: &[(&str, &str, &str, &Map<String, Json>)], scope: Scope<'_>) -> Statement {
     let (a, b) = (node("a", way.from, "row[0]", scope), node("b", way.to, "row[1]", scope));
     let of = quoted(way.of);
-    let tenant = if by_property(scope) { ", made._tenant = $t" } else { "" };
-    let text = format!(
-        "UNWIND $rows AS row MATCH {a} MATCH {b} OPTIONAL MATCH (a)-[r:{of}]->(b) WHERE coalesce(r._key, '') = row[2] \
-         FOREACH (x IN CASE WHEN r IS NULL THEN [1] ELSE [] END | \
-         CREATE (a)-[made:{of}]->(b) SET made = row[3], made._key = row[2]{tenant}) \
-         SET r += row[3] RETURN count(CASE WHEN r IS NULL THEN 1 END) AS count"
+    let found = format!(
+        "UNWIND $rows AS row MATCH {a} MATCH {b} OPTIONAL MATCH (a)-[r:{of}]->(b) WHERE coalesce(r._key, '') = row[2]"
     );
+    let missing = "FOREACH (x IN CASE WHEN r IS NULL THEN [1] ELSE [] END |";
+    let count = "RETURN count(CASE WHEN r IS NULL THEN 1 END) AS count";
     let rows = links.iter().map(|(from, to, key, set)| {
         Parameter::List(vec![(*from).into(), (*to).into(), (*key).into(), properties(set)])
     });
-    of_tenant(text, vec![("rows", Parameter::List(rows.collect()))], scope)
+    let rows = ("rows", Parameter::List(rows.collect()));
+    if by_property(scope) {
+        let text = format!(
+            "{found} {missing} CREATE (a)-[made:{of}]->(b) SET made = row[3], made._key = row[2], made._tenant = $t) SET r += row[3] {count}"
+        );
+        return of_tenant(text, vec![rows], scope);
+    }
+    let text = format!(
+        "{found} {missing} CREATE (a)-[made:{of}]->(b) SET made._key = CASE row[2] WHEN '' THEN NULL ELSE row[2] END \
+         FOREACH (k IN keys(row[3]) | SET made[k] = {})) \
+         FOREACH (k IN CASE WHEN r IS NULL THEN [] ELSE {} END | SET r[k] = {}) {count}",
+        native::held("made", "row[3]"),
+        native::differing("r", "row[3]"),
+        native::held("r", "row[3]")
+    );
+    let [instants, days] = temporal(scope.labels.temporal_of_relationships(way.of));
+    of_tenant(text, vec![rows, instants, days], scope)
+}
+
+/// The names of dates and instants, as parameters.
+fn temporal(of: Option<&Temporal>) -> [(&'static str, Parameter); 2] {
+    let names = |names: Option<&BTreeSet<String>>| {
+        Parameter::List(names.into_iter().flatten().map(|name| name.as_str().into()).collect())
+    };
+    [("instants", names(of.map(|of| &of.instants))), ("days", names(of.map(|of| &of.days)))]
 }
 
 /// Indexes the texts of nodes again: all the texts of a node's properties `names` together.
 pub fn index(tenant: &str, of: &str, ids: &[&str], names: &[String], scope: Scope<'_>) -> Statement {
+    if !by_property(scope) {
+        return texts::index(tenant, of, ids, names, scope);
+    }
     let (text, named) = indexed(&node("n", of, "id", scope), tenant, of, ids, names);
     of_tenant(text, named, scope)
 }
@@ -153,15 +183,20 @@ pub(super) fn indexed(
         folded("reduce(all = '', text IN texts | all + text + '\\n')")
     );
     let names = Parameter::List(names.iter().map(|name| name.as_str().into()).collect());
-    (text, vec![("ids", texts(ids)), ("names", names), ("scope", Parameter::Text(scope_of(tenant, of))), marks()])
+    (text, vec![("ids", listed(ids)), ("names", names), ("scope", Parameter::Text(scope_of(tenant, of))), marks()])
 }
 
 /// Ids of a type after one, in order, at most `limit`: rows of `id`.
 pub fn ids_after(of: &str, after: &str, limit: u32, scope: Scope<'_>) -> Statement {
-    let (labels, tenant) = (scope.labels.expression(of), if by_property(scope) { "n._tenant = $t AND " } else { "" });
-    let first = if by_property(scope) { "n._tenant, " } else { "" };
-    let text =
-        format!("MATCH (n:{labels}) WHERE {tenant}n.id > $after RETURN n.id AS id ORDER BY {first}n.id LIMIT $limit");
+    let labels = scope.labels.expression(of);
+    let text = match by_property(scope) {
+        true => format!(
+            "MATCH (n:{labels}) WHERE n._tenant = $t AND n.id > $after RETURN n.id AS id ORDER BY n._tenant, n.id LIMIT $limit"
+        ),
+        false => {
+            format!("MATCH (n:{labels}) WITH toString(n.id) AS id WHERE id > $after RETURN id ORDER BY id LIMIT $limit")
+        }
+    };
     of_tenant(text, vec![("after", after.into()), ("limit", Parameter::Int(i64::from(limit)))], scope)
 }
 
@@ -185,7 +220,7 @@ pub(super) fn properties(set: &Map<String, Json>) -> Parameter {
     Parameter::Map(set.iter().map(|(name, value)| (name.clone(), property(value))).collect())
 }
 
-pub(super) fn texts(ids: &[&str]) -> Parameter {
+pub(super) fn listed(ids: &[&str]) -> Parameter {
     Parameter::List(ids.iter().map(|id| Parameter::from(*id)).collect())
 }
 
@@ -194,7 +229,7 @@ pub(super) fn plain(text: String, named: Vec<(&str, Parameter)>) -> Statement {
     Statement { text, parameters }
 }
 
-fn of_tenant(text: String, mut named: Vec<(&str, Parameter)>, scope: Scope<'_>) -> Statement {
+pub(super) fn of_tenant(text: String, mut named: Vec<(&str, Parameter)>, scope: Scope<'_>) -> Statement {
     if let Tenancy::Property(tenant) = scope.tenancy {
         named.push(("t", Parameter::Text(tenant.clone())));
     }

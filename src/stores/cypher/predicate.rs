@@ -152,6 +152,14 @@ impl Writer<'_> {
                 self.joined(&ids, " OR ", &mut |w, id| w.is_relationship(id, record));
                 true
             }
+            // An index on ids serves these, but none on texts of ids.
+            Field::Id if !self.by_property() => {
+                let ids: Vec<&str> = names.collect();
+                self.put("(");
+                self.has_id(record.name(), &ids);
+                self.put(")");
+                true
+            }
             _ => false,
         }
     }
@@ -162,8 +170,8 @@ impl Writer<'_> {
         self.bind(Parameter::Text(id.of.clone()));
         for (end, (of, node)) in [("startNode", &id.from), ("endNode", &id.to)] {
             let labels = self.scope.labels.expression(of);
-            cypher!(self, " AND {end}({edge}):{labels} AND {end}({edge}).id = ");
-            self.bind(Parameter::Text(node.clone()));
+            cypher!(self, " AND {end}({edge}):{labels} AND ");
+            self.has_id(format_args!("{end}({edge})"), &[node]);
         }
         cypher!(self, " AND coalesce({edge}._key, '') = ");
         self.bind(Parameter::Text(id.key.clone()));

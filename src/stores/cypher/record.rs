@@ -95,6 +95,7 @@ impl<'a> Writer<'a> {
             Via::Root => {
                 self.matched(&record);
                 self.of_tenant(&record, &mut conditions);
+                self.identified(&record, &mut conditions);
                 if place != Place::Relationships && self.by_property() {
                     conditions.next(self);
                     cypher!(self, "{}.{} IS NOT NULL", record.name(), quoted(anchor.unwrap_or("id")));
@@ -103,18 +104,17 @@ impl<'a> Writer<'a> {
             Via::Relationship { relationship_type, direction } => {
                 self.along(&mut record, relationship_type, *direction, enclosing);
                 self.of_tenant(&record, &mut conditions);
+                self.identified(&record, &mut conditions);
             }
             Via::Key { local, remote } => {
                 self.matched(&record);
                 self.of_tenant(&record, &mut conditions);
                 conditions.next(self);
-                self.compared(remote, &record);
-                self.put(" = ");
-                match enclosing {
-                    Enclosing::Record(parent) => self.compared(local, parent),
-                    Enclosing::Key => self.put("wanted"),
-                    Enclosing::Nothing => self.put("NULL"),
-                }
+                self.is_key(remote, &record, |writer| match enclosing {
+                    Enclosing::Record(parent) => writer.compared(local, parent),
+                    Enclosing::Key => writer.put("wanted"),
+                    Enclosing::Nothing => writer.put("NULL"),
+                });
             }
             Via::Endpoint(direction) => self.endpoint(&mut record, *direction, enclosing, &mut conditions),
         }
@@ -136,6 +136,14 @@ impl<'a> Writer<'a> {
         if self.by_property() {
             conditions.next(self);
             cypher!(self, "{}._tenant = $t", record.name());
+        }
+    }
+
+    /// Writes that a node has an id, where others may have written some without: those are no records.
+    fn identified(&mut self, record: &Record<'_>, conditions: &mut Conditions) {
+        if record.place == Place::Nodes && !self.by_property() {
+            conditions.next(self);
+            cypher!(self, "{}.id IS NOT NULL", record.name());
         }
     }
 
@@ -191,12 +199,14 @@ impl<'a> Writer<'a> {
         let name = record.name();
         match field {
             Field::Id if record.place == Place::Relationships => self.relationship_id(record),
-            Field::Id => cypher!(self, "{name}.id"),
+            Field::Id => self.id_of(name),
             Field::Type if record.place == Place::Relationships => cypher!(self, "type({name})"),
             Field::Type => self.type_name(record),
-            Field::Property(stored) => cypher!(self, "{name}.{}", quoted(&stored.name)),
+            Field::Property(stored) => self.property(&format!("{name}.{}", quoted(&stored.name)), stored),
             Field::EdgeKey => cypher!(self, "coalesce({}._key, '')", record.edge_name()),
-            Field::EdgeProperty(stored) => cypher!(self, "{}.{}", record.edge_name(), quoted(&stored.name)),
+            Field::EdgeProperty(stored) => {
+                self.property(&format!("{}.{}", record.edge_name(), quoted(&stored.name)), stored);
+            }
             Field::AllProperties => cypher!(self, "properties({name})"),
         }
     }
@@ -220,24 +230,27 @@ impl<'a> Writer<'a> {
             let node = format!("{end}({edge})");
             self.put(" + ");
             self.any_type_name(&node);
-            cypher!(self, " + ':' + replace(replace({node}.id, '%', '%25'), ':', '%3A') + ':'");
+            self.put(" + ':' + replace(replace(");
+            self.id_of(&node);
+            self.put(", '%', '%25'), ':', '%3A') + ':'");
         }
         cypher!(self, " + coalesce({edge}._key, ''))");
     }
 
-    /// Writes the name of the type of any node: its label, where labels are not named otherwise.
+    /// Writes the name of the type of any node: its label, where labels are not named otherwise. What others wrote may have further labels.
     fn any_type_name(&mut self, node: &str) {
-        let renamed: Vec<&str> = self.scope.labels.renamed().collect();
-        if !renamed.is_empty() {
+        let labels = self.scope.labels;
+        let told: Vec<&str> = if self.by_property() { labels.renamed().collect() } else { labels.types().collect() };
+        if !told.is_empty() {
             self.put("CASE");
-            for of in &renamed {
-                cypher!(self, " WHEN {node}:{} THEN ", self.scope.labels.expression(of));
+            for of in &told {
+                cypher!(self, " WHEN {node}:{} THEN ", labels.expression(of));
                 self.bind((*of).into());
             }
             self.put(" ELSE ");
         }
         cypher!(self, "head([l IN labels({node}) WHERE NOT l STARTS WITH '_'])");
-        if !renamed.is_empty() {
+        if !told.is_empty() {
             self.put(" END");
         }
     }

@@ -23,7 +23,7 @@ pub fn index(tenant: &str, of: &str, ids: &[&str], names: &[String]) -> Statemen
 /// Removes the texts of rows.
 pub fn delete(tenant: &str, of: &str, ids: &[&str]) -> Statement {
     let text = "UNWIND $ids AS id MATCH (n:_Row {_tenant: $tenant, _of: $of, id: id}) DELETE n".to_owned();
-    apply::plain(text, vec![("tenant", tenant.into()), ("of", of.into()), ("ids", apply::texts(ids))])
+    apply::plain(text, vec![("tenant", tenant.into()), ("of", of.into()), ("ids", apply::listed(ids))])
 }
 
 /// Rows of `of`, `id` and `score`, best first, of rows of some types that have any of the words, whoever may see them.

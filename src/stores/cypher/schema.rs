@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use quipu_schema::ontology::{Ontology, Scalar};
 
 use super::search::INDEX;
+use super::texts::LABEL;
 use super::{Labels, quoted};
 
 /// What the gateway needs for itself.
@@ -12,6 +13,7 @@ pub fn own() -> Vec<String> {
     vec![
         "CREATE CONSTRAINT IF NOT EXISTS FOR (q:_Quipu) REQUIRE q._tenant IS UNIQUE".to_owned(),
         "CREATE CONSTRAINT IF NOT EXISTS FOR (n:_Row) REQUIRE (n._tenant, n._of, n.id) IS UNIQUE".to_owned(),
+        format!("CREATE CONSTRAINT IF NOT EXISTS FOR (t:{LABEL}) REQUIRE (t._tenant, t._of, t.id) IS UNIQUE"),
         format!(
             "CREATE FULLTEXT INDEX {INDEX} IF NOT EXISTS FOR (n:_Text) ON EACH [n._text, n._scope] \
              OPTIONS {{indexConfig: {{`fulltext.analyzer`: 'standard-no-stop-words'}}}}"

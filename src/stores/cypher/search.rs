@@ -5,7 +5,7 @@ use quipu_resolvers::read::Place;
 use sha2::{Digest, Sha256};
 
 use super::record::{Conditions, Record};
-use super::{Parameter, Scope, Statement, Writer, cypher};
+use super::{Parameter, Scope, Statement, Writer, cypher, texts};
 
 /// Name of the full-text index.
 pub const INDEX: &str = "_quipu_text";
@@ -21,12 +21,18 @@ pub fn matching(matching: &Matching, words: &[String], tenant: &str, scope: Scop
     let (marked, marks) = marks();
     writer.statement.parameters.push((marked.to_owned(), marks));
     writer.statement.parameters.push(("query".to_owned(), Parameter::Text(query(words, tenant, &record.types))));
-    let query = folded("$query");
-    cypher!(writer, "CALL db.index.fulltext.queryNodes('{INDEX}', {query}) YIELD node AS {name}, score");
+    let (query, node) = (folded("$query"), if writer.by_property() { name.to_string() } else { "t".to_owned() });
+    cypher!(writer, "CALL db.index.fulltext.queryNodes('{INDEX}', {query}) YIELD node AS {node}, score");
     let mut conditions = Conditions::default();
     if writer.by_property() {
         conditions.next(&mut writer);
         cypher!(writer, "{name}._tenant = $t");
+    } else {
+        // The numbers of nodes are given again when they are gone, so the id is looked at as well.
+        cypher!(writer, " WHERE t:{} MATCH ({name})", texts::LABEL);
+        conditions.next(&mut writer);
+        cypher!(writer, "elementId({name}) = t._node AND toString({name}.id) = t.id AND {name}:");
+        writer.put(&scope.labels.any(&record.types));
     }
     let parts: Vec<_> =
         nodes.iter().map(|(_, within)| (within.of.as_str(), [&within.visible, &within.filter])).collect();
@@ -35,7 +41,9 @@ pub fn matching(matching: &Matching, words: &[String], tenant: &str, scope: Scop
     for (index, within) in &nodes {
         cypher!(writer, " WHEN {name}:{} THEN {index}", scope.labels.expression(&within.of));
     }
-    cypher!(writer, " END AS i, {name}.id AS id, score LIMIT ");
+    writer.put(" END AS i, ");
+    writer.id_of(name);
+    writer.put(" AS id, score LIMIT ");
     writer.bind(Parameter::Int(i64::from(matching.limit)));
     writer.finish()
 }

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::session::{Work, query};
 use super::{BACKGROUND, Neo4j, column, rows};
 use crate::stores::cypher::apply::{self, Texts, Way};
-use crate::stores::cypher::{Labels, Scope, Statement};
+use crate::stores::cypher::{Labels, Scope, Statement, Tenancy, texts};
 use crate::stores::fold::{Folded, fold};
 
 /// Records in one statement.
@@ -150,6 +150,9 @@ impl Writing<'_> {
             for portion in ids.chunks(PORTION) {
                 gone += count(transaction, &apply::cut(of, portion, self.scope)).await?;
                 transaction.run(query(&apply::delete(of, portion, self.scope), None)).await?;
+                if *self.scope.tenancy == Tenancy::Database {
+                    transaction.run(query(&texts::forget(self.tenant, of, portion, self.scope), None)).await?;
+                }
             }
         }
         Ok(gone)

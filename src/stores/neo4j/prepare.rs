@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::session::{Work, query};
 use super::{Neo4j, PART, TenancyMode, column};
 use crate::stores::cypher::apply::{self, Texts};
-use crate::stores::cypher::{Labels, Scope, schema};
+use crate::stores::cypher::{Labels, Scope, Tenancy, schema, texts};
 
 /// Longest time for all of it; indexes go on being filled afterwards.
 const PREPARING: Duration = Duration::from_secs(900);
@@ -160,6 +160,11 @@ impl Work for Indexing<'_> {
     type Done = Option<String>;
 
     async fn work(&self, transaction: &mut Txn) -> Result<Option<String>, Failure> {
+        if *self.scope.tenancy == Tenancy::Database {
+            let asked = texts::index_after(self.tenant, self.of, &self.after, PORTION, self.names, self.scope);
+            let found = fetch(transaction, &asked).await?;
+            return found.first().map_or(Ok(None), |row| column(row, "id").map_err(Failure::Answer));
+        }
         let found = fetch(transaction, &apply::ids_after(self.of, &self.after, PORTION, self.scope)).await?;
         let ids: Vec<String> =
             found.iter().map(|row| column(row, "id")).collect::<Result<_, _>>().map_err(Failure::Answer)?;
