@@ -257,6 +257,8 @@ pub struct Terms<'a> {
     pub idempotency_key: Option<&'a str>,
     /// What the key stands for; the change itself when `None`. The same key for something else is refused.
     pub digest: Option<&'a str>,
+    /// Records and relationships that are there already are left as they are, whatever the change says of them.
+    pub only_new: bool,
     /// Subject to be named in the log.
     pub actor: Option<&'a str>,
     /// Now, RFC 3339 in UTC with milliseconds.

@@ -122,16 +122,16 @@ pub fn importer(app: &App, bound: Arc<Bound>, once: Option<String>) -> Importer 
     Importer {
         engine: app.engine.clone(),
         ports: app.ports.clone(),
-        principal: operator(&bound.served().tenant),
+        principal: operator(&bound.served().tenant, "quipu import"),
         splitter: app.splitter(),
         bound,
         once,
     }
 }
 
-/// Whoever runs the gateway, acting for a tenant: bound to it, not to its rules.
-pub fn operator(tenant: &TenantId) -> Principal {
-    Principal::operator(tenant, Some("quipu import"))
+/// Whoever runs the gateway with a command, acting for a tenant: bound to it, not to its rules.
+pub fn operator(tenant: &TenantId, command: &str) -> Principal {
+    Principal::operator(tenant, Some(command))
 }
 
 /// Shows progress and prints what is refused.

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 
+mod adopt;
 mod caller;
 mod demo;
 mod explain;
@@ -60,6 +61,7 @@ enum Command {
     Ontology(ontology::Ontology),
     Token(token::Token),
     Import(import::Import),
+    Adopt(adopt::Adopt),
     Explain(explain::Explain),
     Status(status::Status),
     Rebuild(rebuild::Rebuild),
@@ -98,6 +100,7 @@ impl Cli {
             Command::Ontology(ontology) => ontology.run(load),
             Command::Token(token) => token.run(&load()?),
             Command::Import(import) => block_on(import.run(load()?)),
+            Command::Adopt(adopt) => block_on(adopt.run(load()?)),
             Command::Explain(explain) => block_on(explain.run(load()?)),
             Command::Status(status) => block_on(status.run(load()?)),
             Command::Rebuild(rebuild) => block_on(rebuild.run(load()?)),

@@ -116,8 +116,12 @@ impl Importer {
         ops.extend(documents::leftovers(graph, &self.principal, ontology, &documents, call).await?);
         let key = self.once.as_ref().map(|name| format!("{name}:{number}"));
         let at = scalar::stamp_ms(self.ports.clock.now_ms());
-        let terms =
-            Terms { idempotency_key: key.as_deref(), digest: None, actor: self.principal.subject.as_deref(), at: &at };
+        let terms = Terms {
+            idempotency_key: key.as_deref(),
+            actor: self.principal.subject.as_deref(),
+            at: &at,
+            ..Terms::default()
+        };
         let named: Vec<(u64, Vec<String>)> = batch.lines.iter().copied().zip(ops.iter().map(named)).collect();
         match self.engine.write(&self.bound, &self.principal, Change { ops }, terms, call).await {
             Ok(accepted) => {

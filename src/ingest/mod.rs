@@ -1,5 +1,6 @@
 //! Documents and batches on their way to a `Change`: reading, chunking, embedding.
 
+pub mod adopt;
 pub mod batch;
 pub mod chunk;
 pub mod compare;

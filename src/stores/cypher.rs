@@ -16,6 +16,7 @@ use std::fmt;
 use quipu_resolvers::read::Read;
 use quipu_resolvers::value::Value;
 
+pub mod adopt;
 pub mod apply;
 pub mod labels;
 mod native;

@@ -19,6 +19,7 @@ use quipu_resolvers::value::Value;
 
 use super::cypher::{self, Labels, Parameter, Scope, Statement, Tenancy};
 
+mod adopt;
 mod apply;
 mod decode;
 mod failure;
@@ -29,6 +30,7 @@ mod remove;
 mod rows;
 mod session;
 
+pub use adopt::{Coming, Found, Lacking, Node, OfNodes, Others, Relationship};
 use decode::Decoded;
 use failure::Failure;
 pub use open::{OpenError, Options, TenancyMode};

@@ -97,17 +97,17 @@ pub struct Verdict<'a> {
     pub links: BTreeMap<LinkKey<'a>, Option<Digests>>,
 }
 
-/// Decides on a change.
+/// Decides on a change. With `only_new`, what is there already is left as it is.
 ///
 /// # Errors
 /// `CONFLICT` and `NOT_FOUND`, naming type, id and property.
-pub fn decide<'a>(change: &'a Change, registry: Registry<'a>) -> Result<Verdict<'a>, Fault> {
+pub fn decide<'a>(change: &'a Change, registry: Registry<'a>, only_new: bool) -> Result<Verdict<'a>, Fault> {
     let mut holds: HashMap<(bool, Ref), Vec<UniqueValue>> = HashMap::new();
     for (value, id) in &registry.taken {
         let record = Ref { of: value.of.clone(), id: id.clone() };
         holds.entry((value.row, record)).or_default().push(value.clone());
     }
-    let mut judge = Judge { registry, holds, verdict: Verdict::default(), mentioned: HashMap::new() };
+    let mut judge = Judge { registry, only_new, holds, verdict: Verdict::default(), mentioned: HashMap::new() };
     for op in &change.ops {
         judge.judge(op)?;
     }
@@ -116,6 +116,7 @@ pub fn decide<'a>(change: &'a Change, registry: Registry<'a>) -> Result<Verdict<
 
 struct Judge<'a> {
     registry: Registry<'a>,
+    only_new: bool,
     /// Unique values by the record that has them.
     holds: HashMap<(bool, Ref), Vec<UniqueValue>>,
     verdict: Verdict<'a>,
@@ -148,6 +149,7 @@ impl<'a> Judge<'a> {
         match (mode, before) {
             (Mode::Create, Some(_)) => return Err(conflict(format!("{} exists already", name(key.record)))),
             (Mode::Update, None) => return Err(missing(key.record)),
+            (_, Some(_)) if self.only_new => return Ok(()),
             _ => {}
         }
         let held = self.registry.records.entry(key).or_default();
@@ -230,6 +232,9 @@ impl<'a> Judge<'a> {
             }
         }
         let known = self.registry.links.contains_key(&link);
+        if known && self.only_new {
+            return Ok(());
+        }
         let digests = self.registry.links.entry(link.clone()).or_default();
         let changed = changed(digests, set);
         if known && changed.is_empty() {

@@ -2,7 +2,7 @@
 
 use quipu_resolvers::change::{Change, Effect, EffectKind, Entry, Mode, Op};
 use quipu_resolvers::fault::{Code, Fault};
-use quipu_resolvers::ports::Applied;
+use quipu_resolvers::ports::{Applied, Terms};
 use quipu_resolvers::read::{Field, Pick, Predicate};
 use quipu_resolvers::value::Value;
 use quipu_schema::ontology::Direction;
@@ -271,6 +271,23 @@ pub async fn the_same_again_changes_nothing(stores: Stores) {
         ];
         assert_eq!(accept(&stores, who, absent).await.unwrap().seq, 1);
     }
+}
+
+/// Where only what is new is wanted, what is there is left as it is, and the log has nothing of it.
+pub async fn only_what_is_new(stores: Stores) {
+    publish(&stores, "alpha").await;
+    let installed = |slot: &str| link("HAS_DEVICE", ("Facility", "f1"), ("Device", "d1"), json!({"slot": slot}));
+    let device = put("Device", "d1", json!({"name": "n", "status": "OK"}));
+    write(&stores, "alpha", vec![facility("f1", "one"), device, installed("a")]).await;
+    let new = || Terms { only_new: true, ..Terms::default() };
+    let ops = vec![facility("f1", "other"), facility("f2", "two"), installed("b")];
+    let accepted = accept_on(&stores, "alpha", ops.clone(), new()).await.unwrap();
+    assert_eq!((accepted.seq, accepted.effects), (2, vec![created("Facility", "f2")]));
+    assert_eq!(log(&stores, "alpha").await[1].change.ops, [facility("f2", "two")]);
+    let again = accept_on(&stores, "alpha", ops, new()).await.unwrap();
+    assert_eq!((again.seq, again.appended), (2, false));
+    follow(&stores, "alpha").await;
+    assert_eq!(names(&stores, "alpha").await, json!([["f1", "one"], ["f2", "two"]]));
 }
 
 pub async fn only_differences_are_logged(stores: Stores) {

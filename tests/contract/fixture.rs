@@ -205,8 +205,13 @@ pub async fn accept(stores: &Stores, who: &str, ops: Vec<Op>) -> Result<Accepted
 }
 
 pub async fn accept_under(stores: &Stores, who: &str, ops: Vec<Op>, key: Option<&str>) -> Result<Accepted, Fault> {
+    accept_on(stores, who, ops, Terms { idempotency_key: key, ..Terms::default() }).await
+}
+
+/// Accepts a change on some terms, without applying it.
+pub async fn accept_on(stores: &Stores, who: &str, ops: Vec<Op>, terms: Terms<'_>) -> Result<Accepted, Fault> {
     let change = guard::change(&principal(who), &ontology(), Change { ops }, &[])?;
-    let terms = Terms { idempotency_key: key, digest: None, actor: Some("ann"), at: AT };
+    let terms = Terms { actor: Some("ann"), at: AT, ..terms };
     stores.metadata.accept(&change, terms, call(&Trace::default())).await
 }
 

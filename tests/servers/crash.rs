@@ -127,8 +127,12 @@ impl House {
         let principal = Principal { tenant: tenant(), subject: Some(name.clone()), claims: json!({}), operator: true };
         let trace = Trace::default();
         let call = Call { deadline: Instant::now() + Duration::from_secs(30), trace: &trace };
-        let terms =
-            Terms { idempotency_key: Some(&name), digest: None, actor: Some(&name), at: "2026-11-21T10:00:00.000Z" };
+        let terms = Terms {
+            idempotency_key: Some(&name),
+            actor: Some(&name),
+            at: "2026-11-21T10:00:00.000Z",
+            ..Terms::default()
+        };
         let written = self.engine.write(&self.bound, &principal, change(round, write), terms, call).await;
         written.unwrap_or_else(|fault| panic!("{fault}"));
     }

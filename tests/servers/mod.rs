@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 
+mod adopt;
 mod away;
 mod cache;
 mod crash;

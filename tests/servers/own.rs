@@ -142,3 +142,25 @@ async fn wrong_databases_of_tenants_are_told_at_the_start() {
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
 }
+
+/// Who has a database as it stands would see all that is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_as_it_stands_has_one_tenant() {
+    let Some(foreign) = Foreign::empty("servers::own::a_database_as_it_stands_has_one_tenant").await else { return };
+    let quipu = Quipu::empty();
+    let url = &foreign.url;
+    quipu.file(
+        "quipu.toml",
+        format!(
+            "[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n[graph.tenants.one]\nurl = \"{url}\"\n\
+             [graph.tenants.two]\nurl = \"{url}\"\n"
+        ),
+    );
+    quipu.file("farm.graphql", FARM);
+    assert_eq!(quipu.run(&["ontology", "publish", "--tenant", "one", "farm.graphql"]).code, Some(0));
+    let ended = quipu.run(&["ontology", "publish", "--tenant", "two", "farm.graphql"]);
+    assert!(
+        ended.code == Some(1) && ended.err.contains("`graph.tenants.two.url` names holds the graph of one"),
+        "{ended:?}"
+    );
+}

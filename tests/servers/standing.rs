@@ -9,7 +9,7 @@ use crate::cli::quipu::{Quipu, Running};
 pub const EVENTS: &str = r#"
 type Event @node {
   id: ID!
-  name: String!
+  name: String! @unique
   about: String @embed
   at: DateTime
   day: Date

@@ -33,6 +33,7 @@ impl<'r> Work<'r> {
             digest: Some(&digest),
             actor: run.principal.subject.as_deref(),
             at: &scalar::stamp_ms(run.engine.ports.clock.now_ms()),
+            ..Terms::default()
         };
         let (accepted, applied) = run.engine.commit(run, change, terms).await?;
         if accepted.replayed && creates {
@@ -114,7 +115,8 @@ impl Engine {
         let held = checks::held(run, &change, &wanted).await?;
         let allowed = guard::change(run.principal, ontology, change, &held)?;
         let accepted = self.ports.metadata.accept(&allowed, terms, run.call).await?;
-        if !accepted.appended {
+        // What was left as it is must not reach the graph either; the log has only what was not.
+        if !accepted.appended || terms.only_new {
             self.appliers.hold(allowed.tenant(), accepted.seq).await?;
             return Ok((accepted, Applied::default()));
         }

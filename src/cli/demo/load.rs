@@ -116,7 +116,7 @@ async fn is_loaded(app: &App, bound: &Bound, tenant: &Tenant) -> Result<bool, Fa
         total: false,
         figures: Vec::new(),
     };
-    let allowed = guard::read(&import::operator(&tenant.name), &served.ontology, read)?;
+    let allowed = guard::read(&import::operator(&tenant.name, "quipu demo"), &served.ontology, read)?;
     let trace = Trace::default();
     let call = Call { deadline: Instant::now() + app.config.server.request_timeout, trace: &trace };
     let found = match place {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use neo4rs::{Graph, Query, Row, Txn};
+use neo4rs::{DetachedRowStream, Graph, Query, Row, Txn};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout_at};
 
@@ -45,6 +45,13 @@ impl Sessions {
                 Err(failure) => tries.lost(failure).await?,
             }
         }
+    }
+
+    /// The rows of a statement that reads, as many as there are: they come as they are taken, and a connection is held until then.
+    pub(super) async fn stream(&self, statement: &Statement, deadline: Instant) -> Result<Rows, Failure> {
+        let permit = self.permit(deadline).await?;
+        let begun = async { Ok(self.graph.execute_read(query(statement, None)).await?) };
+        Ok(Rows { stream: within(deadline, begun).await?, _permit: permit })
     }
 
     async fn read_once(&self, statement: &Statement, deadline: Instant) -> Result<Vec<Row>, Failure> {
@@ -118,6 +125,26 @@ impl Sessions {
             _ if until == deadline => Err(Failure::Late),
             _ => Err(Failure::Busy),
         }
+    }
+}
+
+/// Rows that are still to come.
+pub(super) struct Rows {
+    stream: DetachedRowStream,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Rows {
+    /// The next ones; fewer than `most` only at the end.
+    pub(super) async fn portion(&mut self, most: usize, deadline: Instant) -> Result<Vec<Row>, Failure> {
+        let mut rows = Vec::new();
+        while rows.len() < most {
+            match within(deadline, async { Ok(self.stream.next().await?) }).await? {
+                Some(row) => rows.push(row),
+                None => break,
+            }
+        }
+        Ok(rows)
     }
 }
 

@@ -121,7 +121,7 @@ pub(super) async fn write(
     }
     names::intern(connection, &mut names, &names_of(&change.ops)).await?;
     let held = registry::load(connection, &names, &change.ops).await?;
-    let verdict = match decide(change, held) {
+    let verdict = match decide(change, held, terms.only_new) {
         Ok(verdict) => verdict,
         Err(refusal) => return Ok(Err(refusal)),
     };
