@@ -61,9 +61,9 @@ const TYPE: &[Place] = &[Place::Type];
 const FIELD: &[Place] = &[Place::Field];
 const TYPE_OR_FIELD: &[Place] = &[Place::Type, Place::Field];
 
-const SIGNATURES: [Signature; 18] = [
+const SIGNATURES: [Signature; 19] = [
     on("node", TYPE, &[may("labels", Shape::Texts), may("plural", Shape::Text)]),
-    on("table", TYPE, &[may("name", Shape::Text), may("plural", Shape::Text)]),
+    on("table", TYPE, &[may("name", Shape::Text), may("plural", Shape::Text), may("schema", Shape::Text)]),
     on("relationshipProperties", TYPE, &[]),
     on("limit", TYPE, &[may("default", Shape::Number), may("max", Shape::Number)]),
     on("cache", TYPE, &[must("ttl", Shape::Number)]),
@@ -74,6 +74,7 @@ const SIGNATURES: [Signature; 18] = [
     ),
     on("join", FIELD, &[may("on", Shape::Text), may("by", Shape::Text)]),
     on("alias", FIELD, &[must("property", Shape::Text)]),
+    on("column", FIELD, &[must("name", Shape::Text)]),
     on("unique", FIELD, &[]),
     on("index", FIELD, &[]),
     on("embed", FIELD, &[]),

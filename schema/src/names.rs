@@ -90,6 +90,17 @@ pub(crate) fn refused_by_stores(name: &str) -> Option<&'static str> {
     (!begins || !goes_on).then_some("use letters, digits, `_`, `-`, `.` and spaces, with a letter first")
 }
 
+/// Why a table of others, its schema or a column cannot have this name; `None` when they can. Whatever Postgres takes in quotes is fine.
+pub(crate) fn refused_by_postgres(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("it has to have a name");
+    }
+    if name.len() > LONGEST {
+        return Some("at most 63 bytes are possible");
+    }
+    name.contains(char::is_control).then_some("control characters are not possible")
+}
+
 /// True for a name in GraphQL's sense that introspection does not own.
 pub(crate) fn is_graphql(name: &str) -> bool {
     let begins = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');

@@ -44,7 +44,18 @@ pub enum Kind {
     Row {
         /// Name of the table.
         table: String,
+        /// Set when the table is there already and belongs to others: its rows are read, and never written.
+        mapped: Option<Mapped>,
     },
+}
+
+/// What is said of a table that belongs to others, beside its name: `@table(schema)` and `@column` on the id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Mapped {
+    /// The schema that the table is in.
+    pub schema: String,
+    /// Name of the column that holds the id. Other properties are stored under the names of their columns.
+    pub id: String,
 }
 
 /// One kind of record: a node type or a row type.
@@ -293,6 +304,14 @@ impl EntityType {
     /// True for node types.
     pub fn is_node(&self) -> bool {
         matches!(self.kind, Kind::Node { .. })
+    }
+
+    /// The name of the table and what else is said of it, when it belongs to others.
+    pub fn mapped(&self) -> Option<(&str, &Mapped)> {
+        match &self.kind {
+            Kind::Row { table, mapped: Some(mapped) } => Some((table, mapped)),
+            Kind::Row { mapped: None, .. } | Kind::Node { .. } => None,
+        }
     }
 
     /// The field of that name, whatever its sort.

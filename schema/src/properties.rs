@@ -6,7 +6,7 @@ use crate::catalog::{Catalog, Entry, Named, Role};
 use crate::names;
 use crate::ontology::{EnumType, EnumValue, Property, Scalar};
 use crate::policy::Policy;
-use crate::problem::{Code, Problems};
+use crate::problem::{Code, Problems, Span};
 use crate::syntax::{Directive, Field, Lit, Literal, find};
 use crate::values;
 
@@ -14,6 +14,8 @@ use crate::values;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holder {
     Record,
+    /// A row of a table that belongs to others.
+    Mapped,
     Edge,
     Interface,
 }
@@ -64,7 +66,7 @@ pub(crate) fn property(
     let list = field.ty.depth > 0;
     let mut property = Property {
         name: field.name.text.clone(),
-        stored: stored(field, problems),
+        stored: stored(field, holder, problems),
         description: field.description.clone(),
         deprecated: deprecated(&field.directives),
         sortable: !list && scalar != Scalar::Json,
@@ -97,10 +99,19 @@ pub(crate) fn deprecated(directives: &[Directive]) -> Option<String> {
     Some(directive.text("reason").map_or("No longer supported", |(reason, _)| reason).to_owned())
 }
 
-fn stored(field: &Field, problems: &mut Problems) -> String {
-    let alias = find(&field.directives, "alias").and_then(|directive| directive.text("property"));
-    let (stored, place) = alias.unwrap_or((&field.name.text, field.name.span));
-    if let Some(help) = names::refused_by_stores(stored) {
+/// The name that `@alias` or `@column` gives, with its place.
+pub(crate) fn stored_name(field: &Field) -> Option<(&str, Span)> {
+    let given = |name, argument| find(&field.directives, name).and_then(|directive| directive.text(argument));
+    given("alias", "property").or_else(|| given("column", "name"))
+}
+
+fn stored(field: &Field, holder: Holder, problems: &mut Problems) -> String {
+    let (stored, place) = stored_name(field).unwrap_or((&field.name.text, field.name.span));
+    let refused = match holder {
+        Holder::Mapped => names::refused_by_postgres(stored),
+        _ => names::refused_by_stores(stored),
+    };
+    if let Some(help) = refused {
         problems.add(Code::InvalidName, place, format!("`{stored}` cannot be a name in a store")).help(help);
     }
     stored.to_owned()
@@ -112,7 +123,18 @@ fn fitting(field: &Field, property: &Property, holder: Holder, problems: &mut Pr
     let text = !property.list && property.scalar == Scalar::String;
     for directive in &field.directives {
         let name = directive.name.text.as_str();
+        if holder == Holder::Mapped
+            && let Some(help) = not_mapped(name)
+        {
+            let message =
+                format!("`@{name}` cannot stand on `{}`, which is a column of a table of others", property.name);
+            problems.add(Code::MisplacedDirective, directive.span, message).help(help);
+            continue;
+        }
         let wanted = match name {
+            "column" if holder != Holder::Mapped => {
+                "a field of a type with `@table(schema: \"...\")`; otherwise use `@alias`"
+            }
             "relationship" | "join" => "a field of records",
             "unique" | "embed" if holder == Holder::Edge => "a field of a node or row type",
             "authorization" if holder == Holder::Edge => "a field of a node or row type",
@@ -124,6 +146,17 @@ fn fitting(field: &Field, property: &Property, holder: Holder, problems: &mut Pr
         let message = format!("`@{name}` cannot stand on `{}: {}`", property.name, written(field));
         problems.add(Code::MisplacedDirective, directive.span, message).help(format!("it needs {wanted}"));
     }
+}
+
+/// Why a directive says nothing of a column of a table that belongs to others, as help.
+fn not_mapped(directive: &str) -> Option<&'static str> {
+    Some(match directive {
+        "alias" => "use `@column(name: \"...\")`",
+        "unique" | "index" => "remove it: constraints and indexes are up to whoever owns the table",
+        "default" => "remove it: its rows are read, and not written",
+        "embed" => "remove it: what happens to the table is not in the log, which search follows",
+        _ => return None,
+    })
 }
 
 /// The type of a field as the SDL has it.

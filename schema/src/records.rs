@@ -65,6 +65,7 @@ fn record(
         self::field(catalog, enums, definition, field, &mut entity, problems);
     }
     id(definition, &mut entity, problems);
+    tables::take_id(&mut entity);
     entity
 }
 
@@ -128,7 +129,8 @@ fn field(
     };
     let name = field.name.text.clone();
     if let Some(scalar) = properties::scalar(&named) {
-        let property = properties::property(field, scalar, Holder::Record, enums, problems);
+        let holder = if entity.mapped().is_some() { Holder::Mapped } else { Holder::Record };
+        let property = properties::property(field, scalar, holder, enums, problems);
         entity.order.push(name.clone());
         entity.properties.insert(name, property);
         return;

@@ -8,6 +8,7 @@ use crate::api::{self, Api};
 use crate::catalog::{Catalog, Role};
 use crate::ontology::{Direction, EntityType, Kind, Ontology, Property, Relationship};
 use crate::problem::{Code, Problems, Span};
+use crate::properties::stored_name;
 use crate::syntax::{Definition, find};
 
 /// Checks the whole ontology. The names of the API are only looked at when nothing else is wrong; the API is the result when they are
@@ -41,10 +42,13 @@ fn stored(definition: &Definition, properties: &IndexMap<String, Property>, prob
     for property in properties.values() {
         if let Some(other) = seen.insert(&property.stored, &property.name) {
             let field = definition.field(&property.name);
-            let alias = field.and_then(|field| find(&field.directives, "alias")).and_then(|d| d.text("property"));
-            let place = alias.map(|(_, place)| place).or(field.map(|field| field.name.span));
+            let given = field.and_then(stored_name);
+            let place = given.map(|(_, place)| place).or(field.map(|field| field.name.span));
             let message = format!("`{other}` and `{}` are both stored as `{}`", property.name, property.stored);
-            let help = "give one of them another name with `@alias`";
+            let help = match field.is_some_and(|field| find(&field.directives, "column").is_some()) {
+                true => "each column has one field, and `id` stands for the id of the record",
+                false => "give one of them another name with `@alias`",
+            };
             problems.add(Code::DuplicateName, place.unwrap_or(definition.name.span), message).help(help);
         }
     }
@@ -53,7 +57,9 @@ fn stored(definition: &Definition, properties: &IndexMap<String, Property>, prob
 /// No two types keep their records in the same place: which is which could not be told.
 fn homes(catalog: &Catalog, ontology: &Ontology, problems: &mut Problems) {
     let mut seen: HashMap<&Kind, &EntityType> = HashMap::new();
-    let mains: Vec<(Kind, &EntityType)> = ontology.types.values().map(|entity| (main(&entity.kind), entity)).collect();
+    // Rows of a table of others can be seen in several ways.
+    let own = ontology.types.values().filter(|entity| entity.mapped().is_none());
+    let mains: Vec<(Kind, &EntityType)> = own.map(|entity| (main(&entity.kind), entity)).collect();
     for (kind, entity) in &mains {
         if let Some(other) = seen.insert(kind, entity) {
             let (ours, theirs) = if entity.built_in { (other, *entity) } else { (*entity, other) };
@@ -61,7 +67,7 @@ fn homes(catalog: &Catalog, ontology: &Ontology, problems: &mut Problems) {
                 Kind::Node { labels } => {
                     (format!("the main label `{}`", labels.concat()), "the first label is its own")
                 }
-                Kind::Row { table } => (format!("the table `{table}`"), "each row type has a table of its own"),
+                Kind::Row { table, .. } => (format!("the table `{table}`"), "each row type has a table of its own"),
             };
             let message = format!("`{}` and `{}` share {what}", theirs.name, ours.name);
             problems.add(Code::DuplicateName, place(catalog, &ours.name), message).help(help);
@@ -72,7 +78,7 @@ fn homes(catalog: &Catalog, ontology: &Ontology, problems: &mut Problems) {
 fn main(kind: &Kind) -> Kind {
     match kind {
         Kind::Node { labels } => Kind::Node { labels: labels.iter().take(1).cloned().collect() },
-        Kind::Row { table } => Kind::Row { table: table.clone() },
+        Kind::Row { .. } => kind.clone(),
     }
 }
 

@@ -47,7 +47,10 @@ fn record(entity: &EntityType) -> String {
     let mut page = String::new();
     let home = match &entity.kind {
         Kind::Node { labels } => format!("node {} :{}", entity.name, labels.join(":")),
-        Kind::Row { table } => format!("row {} in {table}", entity.name),
+        Kind::Row { table, mapped: None } => format!("row {} in {table}", entity.name),
+        Kind::Row { table, mapped: Some(mapped) } => {
+            format!("row {} in {}.{table} of others, id in {}", entity.name, mapped.schema, mapped.id)
+        }
     };
     let (singular, plural, about) = (&entity.singular, &entity.plural, said(&entity.description));
     line(&mut page, 0, format!("{home}, {singular}, {plural}{about}"));

@@ -42,7 +42,10 @@ pub fn of(ontology: &Ontology) -> String {
 fn head(entity: &EntityType) -> String {
     let kind = match &entity.kind {
         Kind::Node { labels } => format!("nodes labelled {}", labels.join(", ")),
-        Kind::Row { table } => format!("rows of the table {table}"),
+        Kind::Row { table, mapped: None } => format!("rows of the table {table}"),
+        Kind::Row { table, mapped: Some(mapped) } => {
+            format!("rows of the table {}.{table}, which belongs to others", mapped.schema)
+        }
     };
     let mut told = format!("{}: {kind}; roots {} and {}", entity.name, entity.plural, entity.singular);
     let rules = entity.policy.filter.len() + entity.policy.validate.len();

@@ -68,6 +68,9 @@ impl<'a> Shaper<'a> {
     fn entity(&self, of: &str, node: bool) -> Result<&'a EntityType, String> {
         let (sort, other) = if node { ("node", "row") } else { ("row", "node") };
         match self.ontology.types.get(of) {
+            Some(entity) if entity.mapped().is_some() => {
+                Err(format!("{of} is read and not written: its table belongs to others"))
+            }
             Some(entity) if entity.is_node() == node => Ok(entity),
             Some(_) => Err(format!("{of} is a {other} type; write {{\"{other}\":\"{of}\", ...}}")),
             None => {

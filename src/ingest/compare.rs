@@ -141,7 +141,8 @@ impl Sum {
         vectors: bool,
     ) -> Result<Outcome, Fault> {
         let mut outcome = Outcome::default();
-        for entity in ontology.types.values() {
+        // What is in tables of others is not in the log.
+        for entity in ontology.types.values().filter(|entity| entity.mapped().is_none()) {
             let look = Look { ports, tenant, ontology, entity };
             let of_type = self.records.get(&entity.name).into_iter().flatten();
             let mut left: BTreeMap<&str, &Props> = of_type.map(|(id, props)| (id.as_str(), props)).collect();

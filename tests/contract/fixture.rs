@@ -60,7 +60,11 @@ fn entity(name: &str, row: bool, properties: Vec<Property>) -> EntityType {
         description: None,
         plural: format!("{}s", name.to_lowercase()),
         singular: name.to_lowercase(),
-        kind: if row { Kind::Row { table: name.to_lowercase() } } else { Kind::Node { labels: vec![name.to_owned()] } },
+        kind: if row {
+            Kind::Row { table: name.to_lowercase(), mapped: None }
+        } else {
+            Kind::Node { labels: vec![name.to_owned()] }
+        },
         built_in: false,
         order: properties.keys().cloned().collect(),
         properties,

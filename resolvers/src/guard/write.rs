@@ -44,8 +44,21 @@ pub fn change(
         let name = wanted.iter().zip(held).find(|(_, held)| !**held).map_or("a record", |(check, _)| &check.record.of);
         return Err(Fault::client(Code::Forbidden, format!("a rule of {name} refuses the change")));
     }
+    is_written_here(ontology, &change)?;
     fits_indexes(ontology, &change)?;
     Ok(Allowed { tenant: principal.tenant.clone(), inner: change })
+}
+
+/// Refuses to write rows of tables that belong to others, whoever asks.
+fn is_written_here(ontology: &Ontology, change: &Change) -> Result<(), Fault> {
+    for op in &change.ops {
+        let (Op::Put { record, .. } | Op::Delete { record, .. }) = op else { continue };
+        if ontology.types.get(&record.of).is_some_and(|entity| entity.mapped().is_some()) {
+            let message = format!("{} is read and not written: its table belongs to others", record.of);
+            return Err(Fault::client(Code::Forbidden, message));
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of an id, and of a text that is looked for by an index. What is accepted must be applied by every store, and their indexes

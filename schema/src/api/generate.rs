@@ -150,9 +150,15 @@ impl<'a> Generator<'a> {
             for relationship in entity.relationships.values() {
                 relations::add(self, entity, relationship);
             }
-            writes::add_entity(self, entity);
+            // What is not written here is not in the log either.
+            let written = entity.mapped().is_none();
+            if written {
+                writes::add_entity(self, entity);
+            }
             retrieval::add_similar(self, entity);
-            watching::add_entity(self, entity);
+            if written {
+                watching::add_entity(self, entity);
+            }
         }
         for edge in ontology
             .edge_types

@@ -21,8 +21,10 @@ pub(super) fn add(generator: &mut Generator<'_>) {
         if entity.embedded().next().is_some() {
             query.push(similar(entity));
         }
-        mutation.extend(writes(generator, entity));
-        subscription.extend(watches(entity));
+        if entity.mapped().is_none() {
+            mutation.extend(writes(generator, entity));
+            subscription.extend(watches(entity));
+        }
     }
     for group in ontology.abstracts.values() {
         query.extend(records(&group.name, &group.plural, PageLimit::default()));

@@ -8,7 +8,7 @@ use crate::ontology::{AbstractType, EdgeType, EntityType, Property, Scalar};
 /// What holds the properties.
 pub(super) struct Owner<'o> {
     name: &'o str,
-    /// Its values are stored; an interface only promises them.
+    /// Its values are stored here; an interface only promises them, and a table of others is not ours.
     stored: bool,
     row: bool,
     /// Properties of relationships are reached through their nodes, and have no indexes.
@@ -17,7 +17,8 @@ pub(super) struct Owner<'o> {
 
 impl<'o> Owner<'o> {
     pub(super) fn of(entity: &'o EntityType) -> Self {
-        Self { name: &entity.name, stored: true, row: !entity.is_node(), edge: false }
+        // What a table of others holds is up to them.
+        Self { name: &entity.name, stored: entity.mapped().is_none(), row: !entity.is_node(), edge: false }
     }
 
     pub(super) fn edge(edge: &'o EdgeType) -> Self {
@@ -92,7 +93,9 @@ fn property(owner: &Owner<'_>, was: &Property, is: &Property, diff: &mut Diff) {
     if was.stored != is.stored {
         diff.note(Effect::Safe, &element, format!("stored as {}, so far {}", is.stored, was.stored));
         let (from, to) = (was.stored.clone(), is.stored.clone());
-        diff.migrate(Migration::Rename { of: owner.name.to_owned(), property: is.name.clone(), from, to });
+        if owner.stored {
+            diff.migrate(Migration::Rename { of: owner.name.to_owned(), property: is.name.clone(), from, to });
+        }
     }
     sort(owner, &element, was, is, diff);
     defaults(&element, was, is, diff);
@@ -182,7 +185,7 @@ fn stores(owner: &Owner<'_>, element: &str, was: &Property, is: &Property, diff:
     }
     // Being unique brings an index of its own.
     match (was.indexed && !was.unique, is.indexed && !is.unique) {
-        _ if owner.edge => {}
+        _ if owner.edge || !owner.stored => {}
         (false, true) => {
             diff.note(Effect::Safe, element, "is indexed");
             diff.migrate(Migration::AddIndex { of: of.clone(), property: property.clone() });

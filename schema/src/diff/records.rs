@@ -13,13 +13,15 @@ pub(super) fn compare(old: &Ontology, new: &Ontology, diff: &mut Diff) {
             Some(is) => record(old, new, was, is, diff),
             None => {
                 diff.note(Effect::Breaking, name, "removed");
-                diff.migrate(Migration::Abandon { of: name.clone(), from: home(&was.kind) });
+                if was.mapped().is_none() {
+                    diff.migrate(Migration::Abandon { of: name.clone(), from: home(&was.kind) });
+                }
             }
         }
     }
     for (name, is) in new.types.iter().filter(|(name, _)| !old.types.contains_key(*name)) {
         diff.note(Effect::Safe, name, "added");
-        if let Kind::Row { table } = &is.kind {
+        if let Kind::Row { table, mapped: None } = &is.kind {
             diff.migrate(Migration::CreateTable { of: name.clone(), table: table.clone() });
         }
     }
@@ -28,7 +30,8 @@ pub(super) fn compare(old: &Ontology, new: &Ontology, diff: &mut Diff) {
 fn home(kind: &Kind) -> String {
     match kind {
         Kind::Node { labels } => format!(":{}", labels.join(":")),
-        Kind::Row { table } => format!("table {table}"),
+        Kind::Row { table, mapped: None } => format!("table {table}"),
+        Kind::Row { table, mapped: Some(mapped) } => format!("the existing table {}.{table}", mapped.schema),
     }
 }
 
@@ -36,9 +39,12 @@ fn record(old: &Ontology, new: &Ontology, was: &EntityType, is: &EntityType, dif
     let name = &is.name;
     if was.kind != is.kind {
         let (from, to) = (home(&was.kind), home(&is.kind));
-        let across = was.is_node() != is.is_node();
+        let across = was.is_node() != is.is_node() || was.mapped().is_some() != is.mapped().is_some();
         diff.judge(across, name, format!("stored as {to}, so far {from}"));
-        diff.migrate(Migration::Move { of: name.clone(), from, to, across });
+        // Rows of others stay where they are.
+        if was.mapped().is_none() {
+            diff.migrate(Migration::Move { of: name.clone(), from, to, across });
+        }
     }
     if was.plural != is.plural {
         diff.note(Effect::Breaking, name, format!("its roots are called {}, so far {}", is.plural, was.plural));

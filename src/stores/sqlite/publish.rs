@@ -33,6 +33,14 @@ pub(super) async fn transact(
     at: &str,
     holds_graph: bool,
 ) -> Result<Published, Failure> {
+    if let Some((entity, (table, mapped))) = ontology.types.values().find_map(|t| Some((t, t.mapped()?))) {
+        let message = format!(
+            "{} is the table {}.{table} of a Postgres database, and rows are kept in a file here: set `metadata.url` to the \
+             address of that database, or leave out `schema` to keep rows of its own",
+            entity.name, mapped.schema
+        );
+        return Ok(Err(Fault::client(Code::Conflict, message)));
+    }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut names = tenants::ensure(&mut transaction, tenant).await?;
     let before = current(&mut transaction, names.tenant).await?;
