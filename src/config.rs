@@ -14,6 +14,7 @@ use toml::de::DeTable;
 
 mod form;
 mod sections;
+mod tables;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secre
 pub use sections::{
     Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store, Vectors,
 };
+pub use tables::OpenTables;
 pub use tenants::TenantGraph;
 
 use form::Raw;

@@ -143,6 +143,7 @@ impl Tenants {
             );
             return Err(Fault::client(Code::Conflict, message));
         }
+        self.ports.metadata.prepare(&served.tenant, &served.ontology).await?;
         // First what the ontology says of labels and texts: the log is applied by it.
         self.ports.graph.prepare(&served.tenant, &served.ontology).await?;
         self.engine.catch_up(&served.tenant).await

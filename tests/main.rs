@@ -8,6 +8,7 @@ mod containers;
 mod contract;
 mod documents;
 mod http;
+mod mapped;
 mod pack;
 mod servers;
 mod spec;

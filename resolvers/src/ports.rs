@@ -243,6 +243,12 @@ pub trait Metadata: Reader {
     /// with `CONFLICT`, as [`Migration::care`](quipu_schema::diff::Migration::care) has it.
     async fn publish(&self, tenant: &TenantId, sdl: &str, ontology: &Ontology, at: &str) -> Result<u64, Fault>;
 
+    /// Looks at what an ontology shows of tables that belong to others, before it is served by a process. What cannot be read is told in
+    /// the log, and to whoever asks for it; the rest is served. Publishing does the same, and refuses.
+    async fn prepare(&self, _tenant: &TenantId, _ontology: &Ontology) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// What is published: tenants with their current version.
     async fn published(&self) -> Result<Vec<(TenantId, u64)>, Fault>;
 

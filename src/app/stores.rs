@@ -194,6 +194,7 @@ async fn open_postgres(config: &Config) -> Result<Option<Postgres>, AppError> {
         schema: metadata.schema.clone(),
         connections: u32::try_from(metadata.connections.get()).unwrap_or(u32::MAX),
         wait: metadata.wait,
+        tables: metadata.tables.0.clone(),
         ..postgres::Options::default()
     };
     Ok(Some(Postgres::open(options).await?))

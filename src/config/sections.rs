@@ -12,6 +12,7 @@ use quipu_resolvers::guard::TenantId;
 
 use super::TenantGraph;
 use super::form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, Tenancy, VectorsUrl};
+use super::tables::OpenTables;
 
 /// Names a setting and says what it means.
 #[derive(Debug, Clone, Copy)]
@@ -155,6 +156,9 @@ sections! {
         owner_password_file: Option<PathBuf> = None;
         /// The schema that holds all tables.
         schema: String = "quipu".into();
+        /// Tables of others in that database that ontologies may show, each with what keeps tenants apart: "SCHEMA.TABLE by COLUMN" that holds
+        /// the tenant's name, "SCHEMA.TABLE by row security", or "SCHEMA.TABLE for TENANT" alone; TABLE may be *.
+        tables: OpenTables = OpenTables::default();
         /// Most connections to a server.
         connections: NonZeroUsize = count(16);
         /// Longest wait for a connection before a request is refused with OVERLOADED.

@@ -31,9 +31,14 @@ impl Known {
     pub(super) fn set(&self, tenant: &TenantId, names: Names) -> Arc<Names> {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let entry = known.entry(tenant.clone()).or_insert_with(|| (Arc::default(), Instant::now()));
-        // Names are only ever added: what was read before another's write must not replace what was kept after it.
+        // Names are only ever added: what was read before another's write must not replace what was kept after it. What is known of
+        // tables of others is replaced by what was asked later.
+        let tables = if names.tables.asked > entry.0.tables.asked { &names.tables } else { &entry.0.tables };
+        let tables = Arc::clone(tables);
         if names.len() >= entry.0.len() {
-            entry.0 = Arc::new(names);
+            entry.0 = Arc::new(names.with_tables(tables));
+        } else if names.tables.asked > entry.0.tables.asked {
+            entry.0 = Arc::new((*entry.0).clone().with_tables(tables));
         }
         entry.1 = Instant::now();
         Arc::clone(&entry.0)

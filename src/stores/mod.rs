@@ -6,6 +6,7 @@ pub mod cache;
 pub mod clock;
 pub mod cypher;
 pub mod neo4j;
+pub mod open_tables;
 pub mod postgres;
 pub mod qdrant;
 pub mod redis;

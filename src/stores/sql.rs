@@ -8,12 +8,13 @@
 
 use std::fmt;
 
-use quipu_resolvers::read::{Field, Read};
+use quipu_resolvers::read::{Field, Read, Via};
 use quipu_resolvers::value::Value;
 
 pub mod apart;
 mod at_once;
 mod dialect;
+pub mod mapped;
 pub mod names;
 mod outcome;
 mod predicate;
@@ -23,7 +24,7 @@ mod window;
 
 pub use dialect::Dialect;
 use names::Names;
-use record::Enclosing;
+use record::{Enclosing, Record};
 
 /// Text with the values of its parameters, in order.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -34,6 +35,12 @@ pub struct Statement {
     pub parameters: Vec<Parameter>,
     /// True when a type was named that the store has no key for (yet).
     pub unknown_names: bool,
+    /// True when tables of others are read.
+    pub foreign: bool,
+    /// True when the policies of such a table have to know the tenant's name.
+    pub shows_name: bool,
+    /// What a client may know of why the statement cannot be run: a table of others is not what it has to be.
+    pub broken: Option<String>,
 }
 
 /// A value that is bound.
@@ -74,6 +81,16 @@ impl Dialect {
     /// A read by keys: one row with one column, the JSON list of one outcome per key, in the order of the keys.
     pub fn read_many(self, read: &Read, keys: &[Value], names: &Names) -> Statement {
         let mut writer = Writer::new(self, names);
+        let possible;
+        let keys = match (&read.via, read.targets.as_slice()) {
+            (Via::Key { remote, .. }, [target]) if !names.tables.is_empty() => {
+                let kind = Some(names.key(record::sort_of(read.place), &target.of));
+                let sought = Record { place: read.place, alias: 0, edge: None, carried: false, kind };
+                possible = writer.possible_keys(remote, &sought, keys);
+                &possible
+            }
+            _ => keys,
+        };
         writer.per_key(keys, |writer| writer.outcome(read, Enclosing::Key));
         writer.statement
     }

@@ -21,7 +21,7 @@ mod neo4j;
 mod outcomes;
 mod own;
 mod plans;
-mod postgres;
+pub mod postgres;
 mod qdrant;
 mod reads;
 mod searches;

@@ -88,8 +88,16 @@ impl World {
         Self::made(sdl, sdl, false).await
     }
 
+    /// An empty world of an ontology over some stores.
+    pub async fn on(stores: Stores, sdl: &str) -> Self {
+        Self::over(stores, sdl, sdl, true).await
+    }
+
     async fn made(before: &str, now: &str, introspection: bool) -> Self {
-        let stores = contract::chosen(Letters.dimensions()).await;
+        Self::over(contract::chosen(Letters.dimensions()).await, before, now, introspection).await
+    }
+
+    async fn over(stores: Stores, before: &str, now: &str, introspection: bool) -> Self {
         let ports = Ports {
             graph: stores.graph.clone(),
             metadata: stores.metadata.clone(),
@@ -221,7 +229,11 @@ async fn published(engine: &Arc<Engine>, ports: &Ports, sdl: &str) -> Vec<Arc<Bo
     let mut bound = Vec::new();
     for name in TENANTS {
         let tenant = TenantId::parse(name).unwrap();
-        let version = ports.metadata.publish(&tenant, sdl, &ontology, "2026-11-21T10:00:00.000Z").await.unwrap();
+        let version = ports
+            .metadata
+            .publish(&tenant, sdl, &ontology, "2026-11-21T10:00:00.000Z")
+            .await
+            .unwrap_or_else(|fault| panic!("{fault}"));
         let api = Api::of(&ontology);
         engine.catch_up(&tenant).await.unwrap();
         ports.graph.prepare(&tenant, &ontology).await.unwrap();

@@ -13,7 +13,7 @@ use sqlx::{Row, query, query_as, query_scalar};
 
 use super::accept::{end, parsed};
 use super::session::{Failure, within};
-use super::{PUBLISHING, Postgres, names, publish};
+use super::{BACKGROUND, PUBLISHING, Postgres, names, publish};
 use crate::stores::logged::{last_of_portion, number};
 
 #[async_trait]
@@ -46,12 +46,19 @@ impl Metadata for Postgres {
     async fn publish(&self, tenant: &TenantId, sdl: &str, ontology: &Ontology, at: &str) -> Result<u64, Fault> {
         let deadline = Instant::now() + PUBLISHING;
         let mut session = self.0.sessions.begin(None, deadline).await.map_err(Failure::fault)?;
-        let published = within(deadline, publish::transact(session.start(), tenant, sdl, ontology, at)).await;
+        let publishing = publish::Publishing { tenant, sdl, ontology, at, opened: &self.0.opened };
+        let published = within(deadline, publish::transact(session.start(), publishing)).await;
         session.done(&published);
         let (version, names) = published.map_err(Failure::fault)??;
         end(session, deadline).await.map_err(Failure::fault)?;
         self.0.known.set(tenant, names);
+        self.0.keep_wanted(tenant, ontology);
         Ok(version)
+    }
+
+    async fn prepare(&self, tenant: &TenantId, ontology: &Ontology) -> Result<(), Fault> {
+        self.0.keep_wanted(tenant, ontology);
+        self.0.look_at_tables(tenant, Instant::now() + BACKGROUND).await.map_err(Failure::fault)
     }
 
     async fn published(&self) -> Result<Vec<(TenantId, u64)>, Fault> {

@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::session::{Sessions, state_of};
 use super::{check, migrations};
+use crate::stores::open_tables::OpenTable;
 
 /// How the server is used.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Options {
     pub wait: Duration,
     /// Longest wait for the server at start.
     pub connect: Duration,
+    /// Tables of others that ontologies may show.
+    pub tables: Vec<OpenTable>,
 }
 
 impl Default for Options {
@@ -42,6 +45,7 @@ impl Default for Options {
             connections: u32::try_from(cores * 4).unwrap_or(64).clamp(8, 64),
             wait: Duration::from_secs(2),
             connect: Duration::from_secs(4),
+            tables: Vec::new(),
         }
     }
 }
@@ -172,6 +176,10 @@ fn refused(options: &PgConnectOptions, error: &sqlx::Error) -> OpenError {
 
 /// Migrates if an owner is given, checks, and makes the pool.
 pub(super) async fn open(options: &Options) -> Result<Sessions, OpenError> {
+    if options.tables.iter().any(|open| open.schema == options.schema) {
+        let message = format!("the setting of tables of others opens {}, which is this gateway's own", options.schema);
+        return Err(options.error(message, "take it out of `metadata.tables`"));
+    }
     let login = options.parse(&options.url, options.password.as_deref(), "the address")?;
     let mut connection = options.connect(&login).await?;
     check::server(&mut connection, options).await?;

@@ -1,6 +1,8 @@
 //! Publishing an ontology: its text, keys for all its names, and what follows from it for records that are there already: defaults
 //! and refusals (`fitting.rs`), unique values, and columns of their own for properties that are looked for or sorted by.
 
+use std::sync::Arc;
+
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::TenantId;
 use quipu_schema::ontology::{EntityType, Ontology, Property, Scalar};
@@ -10,6 +12,7 @@ use sqlx::{AssertSqlSafe, query, query_as, query_scalar};
 use super::holdings::InLog;
 use super::rows::{NUMBERS, TEXTS, number_in, text_in};
 use super::session::Failure;
+use super::tables::{self, Opened, Wanted};
 use super::{accept, names, registry};
 use crate::stores::fitting::{Fitting, Holders};
 use crate::stores::holdings;
@@ -19,14 +22,20 @@ use crate::stores::sql::names::{NameOf, Names};
 /// What came of it; a refusal is not a failure of the store.
 type Published = Result<(u64, Names), Fault>;
 
+/// What is published.
+pub(super) struct Publishing<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) sdl: &'a str,
+    pub(super) ontology: &'a Ontology,
+    /// Now, RFC 3339.
+    pub(super) at: &'a str,
+    /// Tables of others that may be shown.
+    pub(super) opened: &'a Opened,
+}
+
 /// Publishes, inside a transaction that its caller commits, or takes back after a refusal.
-pub(super) async fn transact(
-    connection: &mut PgConnection,
-    tenant: &TenantId,
-    sdl: &str,
-    ontology: &Ontology,
-    at: &str,
-) -> Result<Published, Failure> {
+pub(super) async fn transact(connection: &mut PgConnection, published: Publishing<'_>) -> Result<Published, Failure> {
+    let Publishing { tenant, sdl, ontology, at, opened } = published;
     let key: i64 = query_scalar("SELECT ensure_tenant($1)").bind(tenant.as_str()).fetch_one(&mut *connection).await?;
     names::show(connection, key).await?;
     let version = accept::lock(connection, key).await?.unwrap_or_default();
@@ -41,7 +50,12 @@ pub(super) async fn transact(
             return Ok(Err(refusal));
         }
     }
-    for entity in ontology.types.values() {
+    let (tables, problems) = tables::look(connection, &names, tenant, &Wanted::by(ontology), opened).await?;
+    if !problems.is_empty() {
+        return Ok(Err(Fault::client(Code::Conflict, problems.join("\n"))));
+    }
+    names.tables = Arc::new(tables);
+    for entity in ontology.types.values().filter(|entity| entity.mapped().is_none()) {
         if let Err(refusal) = keep_unique(connection, &mut names, entity).await? {
             return Ok(Err(refusal));
         }
@@ -128,7 +142,7 @@ async fn keep_unique(
 /// not have heard of a new ontology yet.
 async fn give_columns(connection: &mut PgConnection, names: &mut Names, ontology: &Ontology) -> Result<(), Failure> {
     let joined = ontology.joined();
-    for entity in ontology.types.values().filter(|entity| !entity.is_node()) {
+    for entity in ontology.types.values().filter(|entity| !entity.is_node() && entity.mapped().is_none()) {
         let kind = names.key(NameOf::Row, &entity.name);
         let text = "SELECT texts, numbers FROM kind WHERE tenant = $1 AND key = $2";
         let (mut texts, mut numbers): (Vec<String>, Vec<String>) =

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use quipu_resolvers::fault::{Code, Fault};
+use quipu_resolvers::guard::TenantId;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, raw_sql};
@@ -121,11 +122,21 @@ impl Sessions {
 
     /// Begins a transaction that shows a tenant, or none.
     pub(super) async fn begin(&self, tenant: Option<i64>, deadline: Instant) -> Result<Session, Failure> {
+        self.begin_named(tenant, None, deadline).await
+    }
+
+    /// The same; policies of tables of others learn the tenant's name.
+    pub(super) async fn begin_named(
+        &self,
+        tenant: Option<i64>,
+        name: Option<&TenantId>,
+        deadline: Instant,
+    ) -> Result<Session, Failure> {
         // Connections that were idle while the server went away are all found out here, before anything is asked.
         let mut attempts = self.pool.options().get_max_connections();
         loop {
             let mut session = Session { connection: Some(self.connection(deadline).await?), busy: true, ended: false };
-            let begun = within(deadline, session.show(tenant, deadline)).await;
+            let begun = within(deadline, session.show(tenant, name, deadline)).await;
             match begun {
                 Ok(()) => {
                     session.busy = false;
@@ -160,11 +171,12 @@ impl Sessions {
 }
 
 impl Session {
-    async fn show(&mut self, tenant: Option<i64>, deadline: Instant) -> Result<(), Failure> {
-        // In one message. Only numbers go into the text.
+    async fn show(&mut self, tenant: Option<i64>, name: Option<&TenantId>, deadline: Instant) -> Result<(), Failure> {
+        // In one message. Only numbers and names of tenants, which have no quotes, go into the text.
         let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
         let tenant = tenant.map(|key| format!("SET LOCAL quipu.tenant = '{key}'; ")).unwrap_or_default();
-        let text = format!("BEGIN; {tenant}SET LOCAL statement_timeout = {left}");
+        let name = name.map(|name| format!("SET LOCAL quipu.tenant_name = '{name}'; ")).unwrap_or_default();
+        let text = format!("BEGIN; {tenant}{name}SET LOCAL statement_timeout = {left}");
         raw_sql(AssertSqlSafe(text)).execute(self.start()).await?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 use quipu_resolvers::read::{Field, Read, Target};
 use quipu_schema::api::Figure;
 
+use super::mapped::Form;
 use super::record::{Enclosing, Record, nullable};
 use super::{Writer, sql};
 
@@ -53,14 +54,14 @@ impl Writer<'_> {
             Figure::Shortest | Figure::Longest => {
                 let aggregate = if figure == Figure::Shortest { "min" } else { "max" };
                 sql!(self, "substr({aggregate}(lpad(CAST(char_length(");
-                self.compared(field, record);
+                self.compared_as(field, record, Form::Text);
                 self.put(") AS text), 10, '0') || ");
-                self.compared(field, record);
+                self.compared_as(field, record, Form::Text);
                 return self.put("), 11)");
             }
         };
         self.put(before);
-        self.compared(field, record);
+        self.compared_as(field, record, Form::Figure);
         self.put(after);
     }
 }

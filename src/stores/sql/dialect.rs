@@ -7,6 +7,7 @@ use quipu_resolvers::read::{Field, Stored};
 use quipu_resolvers::value::Value;
 use quipu_schema::ontology::Scalar;
 
+use super::mapped::Form;
 use super::names::OwnColumn;
 use super::record::{Column, Enclosing, Record};
 use super::{Parameter, Path, Writer, sql};
@@ -161,10 +162,18 @@ impl Family {
 }
 
 impl Writer<'_> {
-    /// Writes a value that is compared with a field.
+    /// Writes a value that a field is put in order with.
     pub(super) fn value(&mut self, value: &Value, field: &Field, record: &Record) {
+        self.value_as(value, field, record, Form::Order);
+    }
+
+    /// Writes a value that is compared with a field, which is written in the same form.
+    pub(super) fn value_as(&mut self, value: &Value, field: &Field, record: &Record, form: Form) {
         if self.dialect == Dialect::Sqlite {
             return self.any_value(value);
+        }
+        if self.mapped_value(value, field, record, form) {
+            return;
         }
         let family = Family::of(field);
         self.put("CAST(");
@@ -234,6 +243,9 @@ impl Writer<'_> {
 
     /// Writes ` = ` and the enclosing side of a join.
     pub(super) fn joins(&mut self, local: &Field, remote: &Field, record: &Record, enclosing: Enclosing<'_>) {
+        if self.mapped_join(local, remote, record, enclosing) {
+            return;
+        }
         // The plus strips the column of its affinity, which would keep SQLite from using an index over the other side.
         self.put(if self.dialect == Dialect::Sqlite { " = +" } else { " = " });
         let (family, own) = (Family::of(remote), self.own_column(remote, record));

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use quipu_schema::ontology::Ontology;
+
+use super::mapped::Tables;
 
 /// What a name names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +59,8 @@ pub struct Names {
     of_key: HashMap<i64, (NameOf, String)>,
     embedded: HashMap<i64, Vec<String>>,
     columns: HashMap<i64, HashMap<String, OwnColumn>>,
+    /// The tables of others that types stand for.
+    pub tables: Arc<Tables>,
 }
 
 /// The column of its own that a property of a row has in Postgres, by its number from 1.
@@ -80,6 +85,11 @@ impl Names {
     /// Names of a tenant, none yet.
     pub fn of_tenant(tenant: i64) -> Self {
         Self { tenant, ..Self::default() }
+    }
+
+    /// The same names, with other tables of others.
+    pub fn with_tables(self, tables: Arc<Tables>) -> Self {
+        Self { tables, ..self }
     }
 
     /// How many names there are.

@@ -48,7 +48,13 @@ impl Writer<'_> {
             (Via::Endpoint(_), Enclosing::Record(parent)) => Some(parent.alias),
             _ => None,
         };
-        Record { place: read.place, alias, edge, carried: false, kind: None }
+        // Only of tables of others it is of any use to know the type this early.
+        let kind = match read.targets.as_slice() {
+            [target] => Some(self.names.key(sort_of(read.place), &target.of)),
+            _ => None,
+        };
+        let kind = kind.filter(|kind| self.names.tables.get(*kind).is_some());
+        Record { place: read.place, alias, edge, carried: false, kind }
     }
 
     /// Writes ` FROM ... WHERE ...` for all visible records that match.

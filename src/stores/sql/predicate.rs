@@ -4,6 +4,7 @@ use quipu_resolvers::read::{Field, Place, Predicate, Related};
 use quipu_resolvers::value::Value;
 use quipu_schema::policy::{Operator, Quantifier};
 
+use super::mapped::Form;
 use super::record::{Enclosing, Record, sort_of};
 use super::{Parameter, Writer, sql};
 use crate::stores::relationship_id::RelationshipId;
@@ -50,7 +51,7 @@ impl Writer<'_> {
             Predicate::Compare { field, operator, value } => self.compare(field, *operator, value, record),
             Predicate::Absent(field) => {
                 self.put("(");
-                self.compared(field, record);
+                self.compared_as(field, record, Form::Equal);
                 self.put(" IS NULL)");
             }
             Predicate::Related(related) => self.related(related, record),
@@ -67,6 +68,7 @@ impl Writer<'_> {
             Operator::Lte => self.ordered(field, " <= ", value, record),
             Operator::Gt => self.ordered(field, " > ", value, record),
             Operator::Gte => self.ordered(field, " >= ", value, record),
+            Operator::In if self.mapped_among(value, field, record) => {}
             Operator::In => {
                 self.put("(");
                 self.compared(field, record);
@@ -75,9 +77,9 @@ impl Writer<'_> {
             }
             Operator::Contains => {
                 sql!(self, "({}(", self.dialect.position());
-                self.compared(field, record);
+                self.compared_as(field, record, Form::Text);
                 self.put(", ");
-                self.value(value, field, record);
+                self.value_as(value, field, record, Form::Text);
                 self.put(") > 0)");
             }
             Operator::StartsWith => self.starts_with(field, value.as_text().unwrap_or_default(), record),
@@ -88,13 +90,16 @@ impl Writer<'_> {
 
     fn ordered(&mut self, field: &Field, operator: &str, value: &Value, record: &Record) {
         self.put("(");
-        self.compared(field, record);
+        self.compared_as(field, record, Form::Range);
         self.put(operator);
-        self.value(value, field, record);
+        self.value_as(value, field, record, Form::Range);
         self.put(")");
     }
 
     fn equal(&mut self, field: &Field, value: &Value, record: &Record) {
+        if self.mapped_equal(value, field, record) {
+            return;
+        }
         let (Value::List(_) | Value::Json(_), Field::Property(stored) | Field::EdgeProperty(stored)) = (value, field)
         else {
             return self.ordered(field, " = ", value, record);
@@ -109,12 +114,12 @@ impl Writer<'_> {
     /// All texts from the prefix up to, and without, the next text that does not begin with it: an index can serve that.
     fn starts_with(&mut self, field: &Field, prefix: &str, record: &Record) {
         self.put("(");
-        self.compared(field, record);
+        self.compared_as(field, record, Form::Text);
         self.put(" >= ");
         self.bind(Parameter::Text(prefix.to_owned()));
         if let Some(end) = after_prefix(prefix) {
             self.put(" AND ");
-            self.compared(field, record);
+            self.compared_as(field, record, Form::Text);
             self.put(" < ");
             self.bind(Parameter::Text(end));
         }
@@ -124,13 +129,16 @@ impl Writer<'_> {
     fn ends_with(&mut self, field: &Field, suffix: &str, record: &Record) {
         let characters = i64::try_from(suffix.chars().count()).unwrap_or(i64::MAX);
         self.put("(");
-        self.last_characters(characters, |writer| writer.compared(field, record));
+        self.last_characters(characters, |writer| writer.compared_as(field, record, Form::Text));
         self.put(" = ");
         self.bind(Parameter::Text(suffix.to_owned()));
         self.put(")");
     }
 
     fn includes(&mut self, field: &Field, value: &Value, record: &Record) {
+        if self.mapped_includes(value, field, record) {
+            return;
+        }
         let (Field::Property(stored) | Field::EdgeProperty(stored)) = field else { return self.put("NULL") };
         let edge = matches!(field, Field::EdgeProperty(_));
         let props = if edge { record.edge_column("props") } else { record.column("props") };
@@ -148,6 +156,11 @@ impl Writer<'_> {
             Field::Type => {
                 let names = values.iter().filter_map(Value::as_text);
                 let keys: Vec<i64> = names.map(|name| self.key(sort_of(record.place), name)).collect();
+                if self.table_of(record).is_some() {
+                    let among = record.kind.is_some_and(|kind| keys.contains(&kind));
+                    self.put(if among { self.dialect.yes() } else { self.dialect.no() });
+                    return true;
+                }
                 sql!(self, "({}.kind", record.name());
                 self.keys(&keys);
                 self.put(")");

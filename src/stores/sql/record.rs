@@ -5,6 +5,7 @@ use std::fmt;
 use quipu_resolvers::read::{Field, Place, Stored, Via};
 use quipu_schema::ontology::Direction;
 
+use super::mapped::Form;
 use super::names::{NameOf, OwnColumn};
 use super::{Writer, sql};
 
@@ -139,15 +140,14 @@ impl Writer<'_> {
         let name = record.name();
         let tenant = self.names.tenant;
         match via {
-            Via::Root => {
-                sql!(self, " FROM {} AS {name} WHERE {name}.tenant = {tenant}", table(place));
-            }
+            Via::Root => self.all_of(&record),
             Via::Relationship { relationship_type, direction } => {
                 self.along(&mut record, relationship_type, *direction, enclosing);
             }
             Via::Key { local, remote } => {
-                sql!(self, " FROM {} AS {name} WHERE {name}.tenant = {tenant} AND ", table(place));
-                self.compared(remote, &record);
+                self.all_of(&record);
+                self.put(" AND ");
+                self.compared_as(remote, &record, Form::Join);
                 self.joins(local, remote, &record, enclosing);
             }
             Via::Endpoint(direction) => {
@@ -162,10 +162,19 @@ impl Writer<'_> {
                 }
             }
         }
-        if place != Place::Relationships {
+        if place != Place::Relationships && self.table_of(&record).is_none() {
             self.of_types(&record, types);
         }
         record
+    }
+
+    /// Writes ` FROM ... WHERE ...` with the tenant's records of a place, or of the table of others that the type stands for.
+    fn all_of(&mut self, record: &Record) {
+        if let Some(table) = self.table_of(record) {
+            return self.rows_of_table(table, record);
+        }
+        let (name, tenant) = (record.name(), self.names.tenant);
+        sql!(self, " FROM {} AS {name} WHERE {name}.tenant = {tenant}", table(record.place));
     }
 
     /// Writes the way along relationships of a type, from the enclosing node.
@@ -214,8 +223,16 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes a field as a value to compare and to sort by.
+    /// Writes a field as a value to put in order.
     pub(super) fn compared(&mut self, field: &Field, record: &Record) {
+        self.compared_as(field, record, Form::Order);
+    }
+
+    /// Writes a field as a value to compare and to sort by. Only fields of tables of others make a difference by what for.
+    pub(super) fn compared_as(&mut self, field: &Field, record: &Record, form: Form) {
+        if self.mapped(field, record, form) {
+            return;
+        }
         match field {
             Field::Id if record.place == Place::Relationships => self.relationship_id(record),
             Field::Id => sql!(self, "{}.id", record.name()),
@@ -229,6 +246,9 @@ impl Writer<'_> {
 
     /// Writes a field as a typed value of a row. Numbers keep the digits they were stored with.
     pub(super) fn picked(&mut self, field: &Field, record: &Record, of: &str) {
+        if self.mapped(field, record, Form::Shown) {
+            return;
+        }
         if let Some(index) = self.sorted_column(field, record) {
             return sql!(self, "{}.s{index}", record.name());
         }
