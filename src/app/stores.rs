@@ -195,6 +195,7 @@ async fn open_postgres(config: &Config) -> Result<Option<Postgres>, AppError> {
         connections: u32::try_from(metadata.connections.get()).unwrap_or(u32::MAX),
         wait: metadata.wait,
         tables: metadata.tables.0.clone(),
+        root_certificate: metadata.root_certificate.clone(),
         ..postgres::Options::default()
     };
     Ok(Some(Postgres::open(options).await?))

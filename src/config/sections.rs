@@ -154,6 +154,9 @@ sections! {
         owner_password: Option<Secret> = None;
         /// A file with that password, instead of `owner_password`.
         owner_password_file: Option<PathBuf> = None;
+        /// A file with the certificates of whoever vouches for the server: TLS is demanded then, and the server has to be the one of the URL
+        /// (sslmode=verify-full), unless the URL says otherwise.
+        root_certificate: Option<PathBuf> = None;
         /// The schema that holds all tables.
         schema: String = "quipu".into();
         /// Tables of others in that database that ontologies may show, each with what keeps tenants apart: "SCHEMA.TABLE by COLUMN" that holds

@@ -28,6 +28,7 @@ mod registry;
 mod rows;
 mod session;
 mod tables;
+mod tls;
 mod turns;
 
 pub use migrations::migrate;

@@ -18,6 +18,7 @@ mod faults;
 mod isolation;
 mod opening;
 mod plans;
+mod tls;
 
 /// A server for tests.
 #[derive(Debug, Clone)]

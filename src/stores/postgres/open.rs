@@ -1,5 +1,6 @@
 //! Opening: addresses, what can be wrong with them, and the connections.
 
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
 use super::session::{Sessions, state_of};
-use super::{check, migrations};
+use super::{check, migrations, tls};
 use crate::stores::open_tables::OpenTable;
 
 /// How the server is used.
@@ -31,6 +32,9 @@ pub struct Options {
     pub connect: Duration,
     /// Tables of others that ontologies may show.
     pub tables: Vec<OpenTable>,
+    /// A file with the certificates of whoever vouches for the server; with it, TLS is demanded and the server has to be the one of the
+    /// address, unless the address says otherwise.
+    pub root_certificate: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -46,6 +50,7 @@ impl Default for Options {
             wait: Duration::from_secs(2),
             connect: Duration::from_secs(4),
             tables: Vec::new(),
+            root_certificate: None,
         }
     }
 }
@@ -100,6 +105,7 @@ impl Options {
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
             return Err(self.error(format!("{whose} is not an address of Postgres"), form));
         }
+        self.check_tls(url, whose)?;
         // The parser's message may quote the address, so it is not passed on.
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| self.error(format!("{whose} is not an address that can be read"), form))?;
@@ -112,6 +118,7 @@ impl Options {
             Some(password) => options.password(password),
             None => options,
         };
+        let options = self.with_tls(options, url)?;
         let name = options.get_application_name().unwrap_or("quipu").to_owned();
         Ok(options
             .application_name(&name)
@@ -154,20 +161,19 @@ fn refused(options: &PgConnectOptions, error: &sqlx::Error) -> OpenError {
     let user = options.get_username();
     let (message, help) = match (state_of(error).as_deref(), error) {
         (Some("28P01"), _) => (format!("the password of {user} is wrong"), "check the credentials"),
-        (Some("28000"), _) => {
-            (format!("the server does not let {user} in"), "check the role, and the server's pg_hba.conf")
-        }
+        (Some("28000"), _) => (
+            format!("the server does not let {user} in"),
+            "check the role, and the server's pg_hba.conf, which may ask for TLS (sslmode=require) or for none (sslmode=disable)",
+        ),
         (Some("3D000"), _) => ("there is no such database".to_owned(), "check its name, or create it"),
         (Some("53300"), _) => (
             "the server has no connection left".to_owned(),
             "lower the number of connections, or raise max_connections",
         ),
         (Some("57P03"), _) => ("the server is starting or stopping".to_owned(), "try again"),
+        (_, error) if let Some(untrusted) = tls::untrusted(error) => untrusted,
         (_, sqlx::Error::Io(cause)) => {
             (format!("cannot be reached: {cause}"), "check host and port, and that the server runs")
-        }
-        (_, sqlx::Error::Tls(_)) => {
-            ("asks for TLS, which this build does not speak".to_owned(), "use sslmode=disable within a trusted network")
         }
         _ => (format!("cannot be opened: {error}"), "look at the server's log"),
     };
