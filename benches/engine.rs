@@ -95,6 +95,7 @@ fn ask(query: &str) -> Ask {
         variables: Map::from_iter([("region".to_owned(), Json::from("EU"))]),
         may_write: false,
         idempotency_key: None,
+        position: None,
         deadline: Instant::now() + Duration::from_secs(30),
         trace: Arc::default(),
     }

@@ -92,6 +92,7 @@ async fn ask(world: &World, bound: &Arc<Bound>, query: &str) -> Answer {
         variables: Default::default(),
         may_write: false,
         idempotency_key: None,
+        position: None,
         deadline: Instant::now() + Duration::from_secs(30),
         trace: Arc::default(),
     };

@@ -89,6 +89,7 @@ impl World {
             variables: variables.clone(),
             may_write: false,
             idempotency_key: None,
+            position: None,
             deadline: Instant::now() + Duration::from_secs(30),
             trace: Arc::default(),
         };

@@ -24,6 +24,11 @@ interface Sink {
   complete(): void;
 }
 
+/** How far the log had come by the last change made here; what is asked next sees at least that, whichever instance answers. */
+interface Seen {
+  position?: string;
+}
+
 export interface FetcherSettings {
   endpoint: string;
   token: string;
@@ -40,10 +45,11 @@ export interface Fetching {
 /** Makes GraphiQL's fetcher. It answers with an observable always, so that the stop button also cancels queries. */
 export function createFetcher({ endpoint, token, begin }: FetcherSettings): Fetching {
   const running = new Set<() => void>();
+  const seen: Seen = {};
   const fetcher = (params: Params, options: Options = {}) => {
     const tell = begin(params.operationName === 'IntrospectionQuery' ? 'schema' : 'run');
     const headers = headersOf(options.headers, token);
-    const start = isSubscription(params, options.documentAST) ? subscribe : post;
+    const start: typeof subscribe = isSubscription(params, options.documentAST) ? subscribe : (...run) => post(...run, seen);
     const answers = {
       subscribe(sink: Sink) {
         let over = false;
@@ -95,6 +101,7 @@ function post(
   headers: Record<string, string>,
   sink: Sink,
   tell: (outcome: Outcome) => void,
+  seen: Seen,
 ): () => void {
   const abort = new AbortController();
   const started = performance.now();
@@ -112,6 +119,7 @@ function post(
       headers: {
         accept: 'application/graphql-response+json, application/json;q=0.9',
         'content-type': 'application/json',
+        ...(seen.position === undefined ? {} : { 'quipu-position': seen.position }),
         ...headers,
       },
       body: JSON.stringify(params),
@@ -121,6 +129,9 @@ function post(
     });
     const text = await response.text();
     const answer = readAnswer(text, response);
+    seen.position = response.headers.get('quipu-position') ?? seen.position;
+    // Of a log that was replaced meanwhile: the next run goes without.
+    if (text.includes('"BAD_POSITION"')) seen.position = undefined;
     finish(answer, {
       kind: 'answered',
       status: response.status,

@@ -14,7 +14,7 @@ use crate::kept::Keeping;
 use crate::plan::{self, Asked, Sort};
 use crate::ports::{Call, Served};
 use crate::shape::{Out, What};
-use crate::value::Value;
+use crate::value::{Value, position};
 use crate::{Answer, Ask, Limits, Ports, Settings, cost};
 
 mod apply;
@@ -134,10 +134,14 @@ impl Engine {
     }
 
     async fn executed(&self, bound: &Bound, principal: &Principal, ask: &Ask, planned: Planned) -> Answer {
+        let least = match self.reached(principal, ask, &planned).await {
+            Ok(least) => least,
+            Err(fault) => return reply::refusal(&fault),
+        };
         let call = Call { deadline: ask.deadline, trace: &ask.trace };
         let run = Run { engine: self, bound, principal, call };
         let sort = planned.sort;
-        let work = run::Work::new(run, planned.crossings);
+        let work = run::Work::new(run, planned.crossings).not_before(least);
         let mut fields = Vec::with_capacity(planned.roots.len());
         if sort == Sort::Mutation {
             for root in planned.roots {
@@ -157,15 +161,40 @@ impl Engine {
             let outcomes = outcomes.await;
             fields.extend(planned.roots.into_iter().map(|root| root.out).zip(outcomes));
         }
-        self.written(&fields, &work.loaded(), sort)
+        let position = work.wrote().map(|seq| position::seal(&self.settings.cursor_secret, &principal.tenant, seq));
+        self.written(&fields, &work.loaded(), sort, position)
+    }
+
+    /// The position before which nothing may be read, once the graph holds the log up to there; rows are never behind the log.
+    ///
+    /// # Errors
+    /// `BAD_POSITION` where the request brings something else, `STALE` where it takes too long, a store's.
+    async fn reached(&self, principal: &Principal, ask: &Ask, planned: &Planned) -> Result<u64, Fault> {
+        let Some(token) = &ask.position else { return Ok(0) };
+        let seq = position::open(&self.settings.cursor_secret, &principal.tenant, token)?;
+        if planned.roots.iter().all(|root| matches!(root.job, Err(_) | Ok(Job::Nothing))) {
+            return Ok(seq);
+        }
+        let wait = self.settings.limits.position_wait;
+        let until = ask.deadline.min(std::time::Instant::now() + wait).into();
+        match tokio::time::timeout_at(until, self.appliers.reached(&principal.tenant, seq)).await {
+            Ok(reached) => reached.map(|()| seq),
+            Err(_) => Err(apply::stale()),
+        }
     }
 
     /// The bytes of a response.
-    pub(crate) fn written(&self, fields: &[(Out, Result<Value, Fault>)], loaded: &Loaded, sort: Sort) -> Answer {
+    pub(crate) fn written(
+        &self,
+        fields: &[(Out, Result<Value, Fault>)],
+        loaded: &Loaded,
+        sort: Sort,
+        position: Option<String>,
+    ) -> Answer {
         let mut writer = Writer::new(loaded, self.settings.limits.errors);
         writer.root(fields);
         let (data, errors) = writer.finish();
-        reply::executed(&data, &errors, sort)
+        reply::executed(&data, &errors, sort, position)
     }
 
     pub(crate) fn document(&self, bound: &Bound, text: &str) -> Result<Arc<Document>, Refusal> {

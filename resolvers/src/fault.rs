@@ -78,6 +78,10 @@ pub enum Code {
     EmbeddingUnavailable,
     /// A cursor is not ours, or belongs to another list.
     BadCursor,
+    /// A position is not ours, or belongs to another tenant.
+    BadPosition,
+    /// What was written up to a position is not yet there to be read.
+    Stale,
     /// Something of ours failed.
     Internal,
     /// A store cannot be reached.
@@ -110,6 +114,8 @@ impl Code {
             Self::Timeout => "TIMEOUT",
             Self::EmbeddingUnavailable => "EMBEDDING_UNAVAILABLE",
             Self::BadCursor => "BAD_CURSOR",
+            Self::BadPosition => "BAD_POSITION",
+            Self::Stale => "STALE",
             Self::Internal => "INTERNAL",
             Self::StoreUnavailable => "STORE_UNAVAILABLE",
         }
@@ -121,7 +127,7 @@ impl Code {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::BodyTooLarge => 413,
-            Self::Overloaded => 503,
+            Self::Overloaded | Self::Stale => 503,
             Self::StoreUnavailable | Self::EmbeddingUnavailable => 503,
             Self::Timeout => 504,
             Self::Internal => 500,

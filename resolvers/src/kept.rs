@@ -112,9 +112,9 @@ impl Keeping {
     /// A position of the log that the tenant's graph holds, and its rows all the more; not before the last one announced. The graph is
     /// asked once for each position that is announced, since it may follow later than that of the instance that announced it. Every
     /// write of this process is announced before it is answered, so it is in what is read at this position. `None` when the graph is
-    /// behind, or does not say.
-    pub async fn position(&self, ports: &Ports, tenant: &TenantId) -> Option<u64> {
-        let announced = *ports.bus.listen(tenant).borrow();
+    /// behind, or does not say. Who has read a position already, `least`, is given none before it.
+    pub async fn position(&self, ports: &Ports, tenant: &TenantId, least: u64) -> Option<u64> {
+        let announced = least.max(*ports.bus.listen(tenant).borrow());
         let known = self.held().get(tenant).copied();
         if known.is_some_and(|held| held >= announced) {
             return known;

@@ -5,7 +5,7 @@
 //! [`Engine::watch`] with a stream of them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -90,6 +90,8 @@ pub struct Limits {
     pub errors: usize,
     /// Validated documents that are kept, all tenants together.
     pub cached_documents: usize,
+    /// How long a request waits until what was written up to its position can be read.
+    pub position_wait: Duration,
 }
 
 impl Default for Limits {
@@ -111,6 +113,7 @@ impl Default for Limits {
             change_ops: 10_000,
             errors: 100,
             cached_documents: 1_000,
+            position_wait: Duration::from_secs(5),
         }
     }
 }
@@ -139,6 +142,8 @@ pub struct Ask {
     pub may_write: bool,
     /// A second mutation with the same key is answered like the first and not written again.
     pub idempotency_key: Option<String>,
+    /// What a mutation's answer said: nothing is read before all that was written up to there can be.
+    pub position: Option<String>,
     /// When the answer is worth nothing any more.
     pub deadline: Instant,
     /// Where statements are counted.
@@ -156,6 +161,9 @@ pub struct Answer {
     pub errors: usize,
     /// What kind of operation ran, once that is known: `query`, `mutation`, `subscription`.
     pub operation: Option<&'static str>,
+    /// How far the tenant's log has come by what was written, for a later [`Ask::position`]; also when the answer has errors, since
+    /// what was accepted will be there.
+    pub position: Option<String>,
 }
 
 /// One caller's view of one tenant's API, as async-graphql's integrations take it.
@@ -168,7 +176,7 @@ pub struct Session {
     /// The caller.
     pub principal: Principal,
     /// How long a request may take.
-    pub patience: std::time::Duration,
+    pub patience: Duration,
 }
 
 impl Session {
@@ -177,12 +185,18 @@ impl Session {
             Ok(serde_json::Value::Object(variables)) => variables,
             _ => serde_json::Map::new(),
         };
+        let position = match request.extensions.get("position") {
+            None | Some(async_graphql::Value::Null) => None,
+            Some(async_graphql::Value::String(position)) => Some(position.clone()),
+            Some(_) => Some(String::new()),
+        };
         Ask {
             query: request.query,
             operation_name: request.operation_name,
             variables,
             may_write: true,
             idempotency_key: None,
+            position,
             deadline: Instant::now() + self.patience,
             trace: Arc::default(),
         }

@@ -3,6 +3,7 @@
 pub mod coerce;
 pub mod cursor;
 pub(crate) mod packed;
+pub mod position;
 pub mod scalar;
 
 use std::fmt;

@@ -62,6 +62,7 @@ impl Explain {
             variables: self.variables.unwrap_or_default(),
             may_write: false,
             idempotency_key: None,
+            position: None,
             deadline,
             trace: Arc::new(Trace::keeping()),
         };

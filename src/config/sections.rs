@@ -272,6 +272,8 @@ sections! {
         errors: usize = limits().errors;
         /// Validated documents that are kept, all tenants together.
         cached_documents: usize = limits().cached_documents;
+        /// How long a request waits until what was written up to its position can be read; then STALE.
+        position_wait: Duration = limits().position_wait;
     }
 
     /// Subscriptions over WebSocket and server-sent events.
@@ -327,6 +329,7 @@ impl Limits {
             change_ops: self.change_ops,
             errors: self.errors,
             cached_documents: self.cached_documents,
+            position_wait: self.position_wait,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::request::Parts as Head;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -29,6 +29,8 @@ use crate::auth;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST_KEY: usize = 255;
+/// Where a mutation's answer says how far the log has come, and where a later request brings it back.
+const POSITION: HeaderName = HeaderName::from_static("quipu-position");
 /// What the engine gets after its deadline, so that its own answer about it arrives.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -71,7 +73,8 @@ async fn answer_post(state: &Arc<AppState>, head: &Head, body: Body, reply: Repl
     let caller = state.caller(auth::bearer_of(&head.headers))?;
     let key = idempotency_key(&head.headers)?;
     let body = read_body(body, state.config.server.body_bytes.0, deadline).await?;
-    match operation::from_body(&body, bounds(state))? {
+    let payload = operation::from_body(&body, bounds(state))?;
+    match positioned(payload, &head.headers) {
         Payload::One(operation) if reply == Reply::Events => {
             events::stream(state, request_id(head), caller, operation, Some(key)).await
         }
@@ -96,7 +99,8 @@ async fn answer_post(state: &Arc<AppState>, head: &Head, body: Body, reply: Repl
 async fn answer_get(state: &Arc<AppState>, head: &Head, reply: Reply) -> Result<Response, Refusal> {
     let deadline = Instant::now() + state.config.server.request_timeout;
     let caller = state.caller(auth::bearer_of(&head.headers))?;
-    let operation = operation::from_uri(&head.uri, bounds(state))?;
+    let mut operation = operation::from_uri(&head.uri, bounds(state))?;
+    operation.position = operation.position.or_else(|| position(&head.headers));
     if kind_of(&operation.query, operation.name.as_deref()) == Kind::Mutation {
         let refusal = Refusal::method("POST");
         return Err(Refusal { message: "a mutation must be sent by POST".into(), ..refusal });
@@ -127,6 +131,27 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         return Err(Refusal::bad_request(message));
     }
     Ok(Some(key.into()))
+}
+
+/// The position in the headers, if there is one. What cannot be one becomes a text that is none, which the engine refuses.
+fn position(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(POSITION).iter();
+    let value = values.next()?;
+    Some(if values.next().is_some() { "" } else { value.to_str().unwrap_or_default() }.to_owned())
+}
+
+/// The operations with the position of the headers, where they bring none of their own.
+fn positioned(mut payload: Payload, headers: &HeaderMap) -> Payload {
+    if let Some(position) = position(headers) {
+        let operations = match &mut payload {
+            Payload::One(operation) => std::slice::from_mut(operation),
+            Payload::Batch(operations) => operations,
+        };
+        for operation in operations {
+            operation.position.get_or_insert_with(|| position.clone());
+        }
+    }
+    payload
 }
 
 /// Reads a body whole. One that says beforehand that it is too long is not read at all.
@@ -185,17 +210,22 @@ async fn answer_batch(
         join_all(runs).await
     };
     let mut body = BytesMut::from(&b"["[..]);
+    let mut position = None;
     for (at, answer) in answers.into_iter().enumerate() {
         if at > 0 {
             body.put_u8(b',');
         }
         match answer {
-            Ok(answer) => body.put(answer.body),
+            Ok(answer) => {
+                body.put(answer.body);
+                // Mutations ran in order, so that the last one's is the furthest.
+                position = answer.position.or(position);
+            }
             Err(fault) => body.put(Refusal::from(fault).body().as_bytes()),
         }
     }
     body.put_u8(b']');
-    Ok(with_type(StatusCode::OK, body.freeze(), reply))
+    Ok(with_type(StatusCode::OK, body.freeze(), reply, position))
 }
 
 /// Has the engine answer, within the deadline.
@@ -223,16 +253,24 @@ pub(super) fn ask(
     deadline: Instant,
     trace: Arc<Trace>,
 ) -> Ask {
-    let Operation { query, name, variables } = operation;
+    let Operation { query, name, variables, position } = operation;
     let deadline = deadline.into_std();
-    Ask { query, operation_name: name, variables, may_write, idempotency_key, deadline, trace }
+    Ask { query, operation_name: name, variables, may_write, idempotency_key, position, deadline, trace }
 }
 
 fn respond(answer: Answer, reply: Reply) -> Response {
     let status = answer.refused.map_or(StatusCode::OK, |code| reply.status(code));
-    with_type(status, answer.body, reply)
+    with_type(status, answer.body, reply, answer.position)
 }
 
-fn with_type(status: StatusCode, body: Bytes, reply: Reply) -> Response {
-    (status, [(CONTENT_TYPE, HeaderValue::from_static(reply.media_type()))], body).into_response()
+fn with_type(status: StatusCode, body: Bytes, reply: Reply, position: Option<String>) -> Response {
+    let mut response = (status, [(CONTENT_TYPE, HeaderValue::from_static(reply.media_type()))], body).into_response();
+    let headers = response.headers_mut();
+    if let Some(Ok(position)) = position.map(HeaderValue::try_from) {
+        headers.insert(POSITION, position);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }

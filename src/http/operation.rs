@@ -17,6 +17,8 @@ pub(super) struct Operation {
     pub name: Option<String>,
     /// Values of variables.
     pub variables: Map<String, Value>,
+    /// `extensions.position`: what an earlier mutation's answer said.
+    pub position: Option<String>,
 }
 
 /// What a body holds.
@@ -99,10 +101,16 @@ pub(super) fn from_value(value: Value) -> Result<Operation, Refusal> {
         Some(Value::Object(variables)) => variables,
         Some(_) => return Err(Refusal::bad_request("`variables` must be an object")),
     };
-    match members.get("extensions") {
-        None | Some(Value::Null | Value::Object(_)) => Ok(Operation { query, name, variables }),
-        Some(_) => Err(Refusal::bad_request("`extensions` must be an object")),
-    }
+    let position = match members.remove("extensions") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(mut extensions)) => match extensions.remove("position") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(position)) => Some(position),
+            Some(_) => return Err(Refusal::bad_request("`extensions.position` must be text")),
+        },
+        Some(_) => return Err(Refusal::bad_request("`extensions` must be an object")),
+    };
+    Ok(Operation { query, name, variables, position })
 }
 
 #[cfg(test)]
@@ -115,7 +123,7 @@ mod tests {
 
     fn operation(query: &str, name: Option<&str>, variables: Value) -> Operation {
         let Value::Object(variables) = variables else { panic!("variables are an object") };
-        Operation { query: query.into(), name: name.map(Into::into), variables }
+        Operation { query: query.into(), name: name.map(Into::into), variables, position: None }
     }
 
     #[test]

@@ -198,7 +198,8 @@ mod tests {
         assert_eq!(read(r#"{"type":"pong"}"#), Incoming::Pong);
         assert_eq!(read(r#"{"type":"complete","id":"1"}"#), Incoming::Complete("1".into()));
         let subscribe = read(r#"{"type":"subscribe","id":"1","payload":{"query":"{a}","operationName":"Q"}}"#);
-        let operation = Operation { query: "{a}".into(), name: Some("Q".into()), variables: Map::new() };
+        let operation =
+            Operation { query: "{a}".into(), name: Some("Q".into()), variables: Map::new(), position: None };
         assert_eq!(subscribe, Incoming::Subscribe("1".into(), operation));
     }
 

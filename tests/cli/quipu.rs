@@ -165,9 +165,15 @@ pub struct Running {
 impl Running {
     /// Asks a query; the whole response.
     pub async fn ask(&self, token: &str, query: &str) -> Json {
+        self.ask_at(token, query, &Json::Null).await
+    }
+
+    /// Asks a query with the position that an earlier answer told.
+    pub async fn ask_at(&self, token: &str, query: &str, position: &Json) -> Json {
         let client = reqwest::Client::new();
         let request = client.post(format!("http://{}/graphql", self.address)).bearer_auth(token);
-        let response = request.json(&json!({ "query": query })).send().await.expect("it answers");
+        let body = json!({ "query": query, "extensions": { "position": position } });
+        let response = request.json(&body).send().await.expect("it answers");
         response.json().await.expect("JSON")
     }
 

@@ -49,12 +49,18 @@ impl Gateway for Double {
 }
 
 fn answer(data: Value, operation: &'static str) -> Answer {
-    Answer { body: json!({"data": data}).to_string().into(), refused: None, errors: 0, operation: Some(operation) }
+    Answer {
+        body: json!({"data": data}).to_string().into(),
+        refused: None,
+        errors: 0,
+        operation: Some(operation),
+        position: None,
+    }
 }
 
 fn refused(code: Code, message: &str) -> Answer {
     let body = json!({"errors": [{"message": message, "extensions": {"code": code.as_str()}}]});
-    Answer { body: body.to_string().into(), refused: Some(code), errors: 1, operation: None }
+    Answer { body: body.to_string().into(), refused: Some(code), errors: 1, operation: None, position: None }
 }
 
 fn refusal_in(query: &str) -> Option<Answer> {
@@ -97,7 +103,7 @@ impl TenantApi for Double {
         }
         if query.contains("partial") {
             let body = json!({"data": {"a": null}, "errors": [{"message": "a failed", "path": ["a"]}]}).to_string();
-            return Answer { body: body.into(), refused: None, errors: 1, operation: Some("query") };
+            return Answer { body: body.into(), refused: None, errors: 1, operation: Some("query"), position: None };
         }
         let operation = if query.starts_with("mutation") { "mutation" } else { "query" };
         answer(json!({"tenant": principal.tenant.as_str(), "roles": principal.claims["roles"]}), operation)

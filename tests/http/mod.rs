@@ -7,6 +7,7 @@ mod house;
 mod limits;
 mod load;
 mod page;
+mod position;
 mod real;
 mod server;
 mod socket;

@@ -45,7 +45,12 @@ impl TenantApi for FarmApi {
 
 /// A server before the engine, with the data of `alpha` and `beta`.
 pub async fn farm(change: impl FnOnce(&mut Config)) -> Server {
-    start_gateway(change, Health::default(), Arc::new(Farm(World::filled().await))).await
+    farm_of(World::filled().await, change).await
+}
+
+/// A server before the engine of a world.
+pub async fn farm_of(world: World, change: impl FnOnce(&mut Config)) -> Server {
+    start_gateway(change, Health::default(), Arc::new(Farm(world))).await
 }
 
 /// A token of somebody who may do everything in a tenant.

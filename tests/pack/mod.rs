@@ -130,6 +130,7 @@ impl Newsroom {
             variables: variables.as_object().cloned().unwrap_or_default(),
             may_write: true,
             idempotency_key: None,
+            position: None,
             deadline: Instant::now() + Duration::from_secs(60),
             trace: Arc::new(Trace::default()),
         };

@@ -11,7 +11,7 @@ use crate::cli::quipu::{FARM, Quipu, Running};
 const QUERY: &str = r#"{ farm(id: "a") { name } bill(id: "b") { amount farm { name } } }"#;
 
 /// A proxy before a server, and the server's URL through it.
-async fn through(url: &str) -> (Proxy, String) {
+pub async fn through(url: &str) -> (Proxy, String) {
     let (credentials, rest) = url.rsplit_once('@').expect("credentials");
     let (server, path) =
         rest.split_once('/').map_or((rest, String::new()), |(server, path)| (server, format!("/{path}")));

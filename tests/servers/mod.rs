@@ -9,6 +9,7 @@ mod cache;
 mod crash;
 pub mod foreign;
 mod own;
+mod positions;
 pub mod proxy;
 mod redis;
 mod standing;

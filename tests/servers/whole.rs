@@ -10,7 +10,7 @@ use super::address;
 use crate::cli::quipu::{FARM, Quipu, Running};
 
 /// What `quipu.toml` says of servers, with names that nobody else has; nothing where there are none.
-fn settings(test: &str) -> Option<String> {
+pub fn settings(test: &str) -> Option<String> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let graph = address("QUIPU_TEST_NEO4J", test)?;
     let owner = address("QUIPU_TEST_POSTGRES", test)?;
@@ -30,7 +30,7 @@ fn settings(test: &str) -> Option<String> {
 }
 
 /// A folder with these settings and a published ontology.
-fn published(settings: &str) -> Quipu {
+pub fn published(settings: &str) -> Quipu {
     let quipu = Quipu::empty();
     quipu.file("quipu.toml", settings);
     quipu.file("farm.graphql", FARM);

@@ -3,11 +3,14 @@
 mod access;
 pub mod cached;
 mod connections;
+
 mod filters;
+pub mod follower;
 mod gate;
 mod integration;
 mod language;
 mod live;
+mod positions;
 mod reading;
 mod searching;
 mod validation;

@@ -11,7 +11,7 @@ use quipu::stores::clock::SystemClock;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::{Embedder, Served, StoreName, Trace};
-use quipu_resolvers::{Ask, Bound, Engine, Ports, Settings};
+use quipu_resolvers::{Ask, Bound, Engine, Limits, Ports, Settings};
 use quipu_schema::api::Api;
 use serde_json::{Value as Json, json};
 
@@ -129,9 +129,16 @@ impl World {
 
     /// Another instance: an engine of its own over the same stores, with some other ports.
     pub fn beside(&self, other: impl FnOnce(&mut Ports)) -> Self {
+        self.beside_with(other, |_| {})
+    }
+
+    /// The same with some other limits.
+    pub fn beside_with(&self, other: impl FnOnce(&mut Ports), change: impl FnOnce(&mut Limits)) -> Self {
         let mut ports = self.ports.clone();
         other(&mut ports);
-        let engine = Engine::new(ports.clone(), settings(true));
+        let mut settings = settings(true);
+        change(&mut settings.limits);
+        let engine = Engine::new(ports.clone(), settings);
         let (bound, before) = (self.bound.clone(), self.before.clone());
         Self { engine, bound, before, ports, _stores: self._stores.clone() }
     }
@@ -208,6 +215,13 @@ impl World {
         serde_json::from_slice(&answer.body).unwrap()
     }
 
+    /// The response of a request that brings a position.
+    pub async fn at(&self, principal: &Principal, query: &str, position: &str) -> Json {
+        let ask = Ask { position: Some(position.to_owned()), ..ask(query, json!({}), &Arc::default()) };
+        let answer = self.engine.answer(self.bound(principal), principal, ask).await;
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
     /// The responses of a subscription.
     pub fn watch(
         &self,
@@ -219,8 +233,11 @@ impl World {
     }
 }
 
+/// What cursors and positions are signed with.
+pub const SECRET: &[u8] = b"a secret of the tests, 32 bytes!";
+
 fn settings(introspection: bool) -> Settings {
-    let cursor_secret = b"a secret of the tests, 32 bytes!".to_vec();
+    let cursor_secret = SECRET.to_vec();
     Settings { limits: Default::default(), introspection, cursor_secret }
 }
 
@@ -249,6 +266,7 @@ fn ask(query: &str, variables: Json, trace: &Arc<Trace>) -> Ask {
         variables: variables.as_object().cloned().unwrap_or_default(),
         may_write: true,
         idempotency_key: None,
+        position: None,
         deadline: Instant::now() + Duration::from_secs(20),
         trace: trace.clone(),
     }

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
 use crate::Ports;
 use crate::change::Entry;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::guard::TenantId;
 use crate::ports::Applied;
+use crate::value::position;
 
 /// Entries that are applied in one transaction when the graph is behind.
 const BATCH: u32 = 200;
@@ -38,52 +39,127 @@ impl Known {
     }
 }
 
+/// One tenant's graph.
+struct Followed {
+    /// The lock keeps entries in order.
+    turn: Arc<AsyncMutex<Known>>,
+    /// The position where the graph was seen last. It goes back when the graph is made anew.
+    reached: watch::Sender<u64>,
+}
+
+impl Default for Followed {
+    fn default() -> Self {
+        Self { turn: Arc::default(), reached: watch::Sender::new(0) }
+    }
+}
+
 /// Applies entries to the graph.
 pub(crate) struct Appliers {
     ports: Ports,
-    /// By tenant; the lock keeps entries in order.
-    known: Mutex<HashMap<TenantId, Arc<AsyncMutex<Known>>>>,
+    tenants: Mutex<HashMap<TenantId, Arc<Followed>>>,
+}
+
+/// What is told to somebody who would have to wait longer than they want to.
+pub(super) fn stale() -> Fault {
+    let message =
+        "what was written up to this position cannot be read yet (`limits.position_wait`); ask again, or without it";
+    Fault::client(Code::Stale, message)
 }
 
 impl Appliers {
     pub fn new(ports: Ports) -> Arc<Self> {
-        Arc::new(Self { ports, known: Mutex::new(HashMap::new()) })
+        Arc::new(Self { ports, tenants: Mutex::new(HashMap::new()) })
     }
 
     /// Applies an entry that was just accepted, after whatever the graph lacks before it, and announces it. Runs to its end
     /// whether or not the caller waits.
     pub async fn entry(self: &Arc<Self>, tenant: &TenantId, entry: Entry) -> Result<Applied, Fault> {
         let (appliers, tenant) = (self.clone(), tenant.clone());
-        let task = tokio::spawn(async move { appliers.up_to(&tenant, Some(entry)).await });
+        let task = tokio::spawn(async move {
+            let followed = appliers.of(&tenant);
+            let known = followed.turn.clone().lock_owned().await;
+            appliers.up_to(&tenant, &followed, known, Some(entry)).await
+        });
         task.await.map_err(|error| Fault::internal("graph", error))?
     }
 
     /// Applies everything that the graph lacks.
     pub async fn catch_up(self: &Arc<Self>, tenant: &TenantId) -> Result<(), Fault> {
-        self.up_to(tenant, None).await.map(|_| ())
+        let followed = self.of(tenant);
+        let known = followed.turn.clone().lock_owned().await;
+        self.up_to(tenant, &followed, known, None).await.map(|_| ())
     }
 
     /// Waits until the graph holds an entry that somebody else is applying, or applies it.
     pub async fn hold(self: &Arc<Self>, tenant: &TenantId, seq: u64) -> Result<(), Fault> {
-        let known = self.of(tenant).lock().await.position;
-        if known.is_some_and(|position| position >= seq) {
+        let followed = self.of(tenant);
+        let known = followed.turn.clone().lock_owned().await;
+        if known.position.is_some_and(|position| position >= seq) {
             return Ok(());
         }
-        self.catch_up(tenant).await
+        self.up_to(tenant, &followed, known, None).await.map(|_| ())
     }
 
-    fn of(&self, tenant: &TenantId) -> Arc<AsyncMutex<Known>> {
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Waits until the graph holds the log up to a position that somebody brought. Where that is known, no statement is run.
+    ///
+    /// # Errors
+    /// `BAD_POSITION` when the log does not go that far, `STALE` when the graph is being made anew, a store's.
+    pub async fn reached(self: &Arc<Self>, tenant: &TenantId, seq: u64) -> Result<(), Fault> {
+        let followed = self.of(tenant);
+        let mut reached = followed.reached.subscribe();
+        if *reached.borrow() >= seq {
+            return Ok(());
+        }
+        // Whoever has the turn may have looked into the log before that entry was there: then the next one in turn applies it.
+        let known = tokio::select! {
+            biased;
+            _ = reached.wait_for(|reached| *reached >= seq) => return Ok(()),
+            known = followed.turn.clone().lock_owned() => known,
+        };
+        let (appliers, of, following) = (self.clone(), tenant.clone(), followed.clone());
+        // To its end, whether or not this caller waits: others do.
+        let task = tokio::spawn(async move { appliers.up_to(&of, &following, known, None).await });
+        let ended = tokio::select! {
+            biased;
+            _ = reached.wait_for(|reached| *reached >= seq) => return Ok(()),
+            ended = task => ended,
+        };
+        ended.map_err(|error| Fault::internal("graph", error))??;
+        // All that the log has is applied. One that was put back to what it was once may never come to the position.
+        let there = *followed.reached.borrow() >= seq;
+        match there {
+            true => Ok(()),
+            false if self.ports.metadata.head(tenant).await? < seq => Err(position::refused()),
+            false => Err(stale()),
+        }
+    }
+
+    fn of(&self, tenant: &TenantId) -> Arc<Followed> {
+        let mut all = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(followed) = all.get(tenant) {
+            return followed.clone();
+        }
         all.entry(tenant.clone()).or_default().clone()
     }
 
+    /// Where the graph stands, as it says.
+    async fn asked(&self, tenant: &TenantId, followed: &Followed) -> Result<u64, Fault> {
+        let position = self.ports.graph.position(tenant).await?;
+        followed.reached.send_replace(position);
+        Ok(position)
+    }
+
     /// Applies an entry and all before it, or everything there is. Gives what the entry did.
-    async fn up_to(&self, tenant: &TenantId, entry: Option<Entry>) -> Result<Applied, Fault> {
-        let known = self.of(tenant);
-        let mut known = known.lock().await;
+    async fn up_to(
+        &self,
+        tenant: &TenantId,
+        followed: &Followed,
+        mut known: OwnedMutexGuard<Known>,
+        entry: Option<Entry>,
+    ) -> Result<Applied, Fault> {
         let position = match (known.position, &entry) {
             (Some(position), Some(_)) => position,
-            _ => self.ports.graph.position(tenant).await?,
+            _ => self.asked(tenant, followed).await?,
         };
         let seq = entry.as_ref().map(|entry| entry.seq);
         // Forgotten until it is certain again, should applying fail.
@@ -91,13 +167,14 @@ impl Appliers {
         let position = match self.from(tenant, position, entry, &mut known).await {
             Ok(position) => position,
             // The graph may have been made anew by another process: then it is further back than was known.
-            Err(fault) if !certain => match self.ports.graph.position(tenant).await? {
+            Err(fault) if !certain => match self.asked(tenant, followed).await? {
                 now if now < position => self.from(tenant, now, None, &mut known).await?,
                 _ => return Err(fault),
             },
             Err(fault) => return Err(fault),
         };
         known.position = Some(position);
+        followed.reached.send_replace(position);
         self.ports.bus.announce(tenant, position).await;
         Ok(seq.map(|seq| known.of(seq)).unwrap_or_default())
     }

@@ -24,7 +24,7 @@ impl Work<'_> {
         let known = match trace.is_keeping() {
             // Whoever wants to see the statements wants them run.
             true => None,
-            false => keeping.position(ports, &run.principal.tenant).await,
+            false => keeping.position(ports, &run.principal.tenant, self.least).await,
         };
         let key = known.and_then(|position| key(run.principal, run.bound.served(), position, plan));
         let Some(key) = key else {

@@ -13,7 +13,7 @@ use crate::plan::Sort;
 pub(super) fn refusal(fault: &Fault) -> Answer {
     let errors = [shown(fault)];
     let body = json!({ "errors": errors }).to_string();
-    Answer { body: Bytes::from(body), refused: Some(fault.code()), errors: 1, operation: None }
+    Answer { body: Bytes::from(body), refused: Some(fault.code()), errors: 1, operation: None, position: None }
 }
 
 /// A response with what validation found.
@@ -34,12 +34,12 @@ pub(super) fn invalid(errors: &[ServerError]) -> Answer {
     });
     let refused = if parse_failed { Code::GraphqlParseFailed } else { Code::GraphqlValidationFailed };
     let body = json!({ "errors": shown }).to_string();
-    Answer { body: Bytes::from(body), refused: Some(refused), errors: shown.len(), operation: None }
+    Answer { body: Bytes::from(body), refused: Some(refused), errors: shown.len(), operation: None, position: None }
 }
 
-/// A response with data and the errors of its fields.
-pub(super) fn executed(data: &[u8], errors: &[FieldError], sort: Sort) -> Answer {
-    let mut body = Vec::with_capacity(data.len() + 16);
+/// A response with data and the errors of its fields, and with the position that was written up to.
+pub(super) fn executed(data: &[u8], errors: &[FieldError], sort: Sort, position: Option<String>) -> Answer {
+    let mut body = Vec::with_capacity(data.len() + 80);
     body.extend_from_slice(b"{\"data\":");
     body.extend_from_slice(data);
     if !errors.is_empty() {
@@ -48,8 +48,14 @@ pub(super) fn executed(data: &[u8], errors: &[FieldError], sort: Sort) -> Answer
         // Values of JSON always serialise into a vector.
         let _ = serde_json::to_writer(&mut body, &shown);
     }
+    if let Some(position) = &position {
+        // Its characters need no escape.
+        body.extend_from_slice(b",\"extensions\":{\"position\":\"");
+        body.extend_from_slice(position.as_bytes());
+        body.extend_from_slice(b"\"}");
+    }
     body.push(b'}');
-    Answer { body: Bytes::from(body), refused: None, errors: errors.len(), operation: Some(sort.as_str()) }
+    Answer { body: Bytes::from(body), refused: None, errors: errors.len(), operation: Some(sort.as_str()), position }
 }
 
 fn of_field(error: &FieldError) -> Json {

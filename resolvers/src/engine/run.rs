@@ -1,6 +1,7 @@
 //! Running what was planned: each read guarded, its conditions across stores resolved, its crossings loaded by level.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
@@ -58,13 +59,32 @@ pub(crate) struct Work<'r> {
     pub run: Run<'r>,
     loaders: Loaders<'r>,
     pub(super) loaded: Mutex<Loaded>,
+    /// The position of the log that everything is read at, or after.
+    pub(super) least: u64,
+    /// The last position that was written; 0 for none.
+    wrote: AtomicU64,
 }
 
 impl<'r> Work<'r> {
     /// Work with that many crossings.
     pub fn new(run: Run<'r>, crossings: usize) -> Self {
         let loaded = std::iter::repeat_with(|| None).take(crossings).collect();
-        Self { run, loaders: Loaders::new(run), loaded: Mutex::new(loaded) }
+        Self { run, loaders: Loaders::new(run), loaded: Mutex::new(loaded), least: 0, wrote: AtomicU64::new(0) }
+    }
+
+    /// The same, where the graph is known to hold the log up to a position, and nothing older may be answered.
+    pub fn not_before(self, least: u64) -> Self {
+        Self { least, ..self }
+    }
+
+    /// Notes that a change is in the log.
+    pub(super) fn note(&self, seq: u64) {
+        self.wrote.fetch_max(seq, Ordering::Relaxed);
+    }
+
+    /// The last position that was written, if anything was.
+    pub fn wrote(&self) -> Option<u64> {
+        Some(self.wrote.load(Ordering::Relaxed)).filter(|seq| *seq > 0)
     }
 
     /// What the crossings brought.

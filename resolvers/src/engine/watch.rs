@@ -170,7 +170,7 @@ impl Following {
             outcome,
         ]);
         let fields = [(self.root.out.clone(), Ok(Value::List(vec![row])))];
-        Ok(Some(self.engine.written(&fields, &work.loaded(), Sort::Subscription)))
+        Ok(Some(self.engine.written(&fields, &work.loaded(), Sort::Subscription, None)))
     }
 }
 

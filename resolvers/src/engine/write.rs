@@ -35,7 +35,10 @@ impl<'r> Work<'r> {
             at: &scalar::stamp_ms(run.engine.ports.clock.now_ms()),
             ..Terms::default()
         };
-        let (accepted, applied) = run.engine.commit(run, change, terms).await?;
+        let accepting = run.engine.accept(run, change, terms).await?;
+        // Also where applying fails: it is in the log, and will be applied.
+        self.note(accepting.accepted.seq);
+        let (accepted, applied) = run.engine.follow(&run.principal.tenant, accepting).await?;
         if accepted.replayed && creates {
             let own = accepted.effects.iter().filter(|effect| effect.record.of == write.of);
             ids = own.map(|effect| effect.record.id.clone()).collect();
@@ -87,7 +90,8 @@ impl Engine {
         call: Call<'_>,
     ) -> Result<Accepted, Fault> {
         let run = Run { engine: self, bound, principal, call };
-        self.commit(&run, change, terms).await.map(|(accepted, _)| accepted)
+        let accepting = self.accept(&run, change, terms).await?;
+        self.follow(&principal.tenant, accepting).await.map(|(accepted, _)| accepted)
     }
 
     /// Applies what the graph lacks of a tenant's log: at start, and when another process wrote.
@@ -98,12 +102,8 @@ impl Engine {
         self.appliers.catch_up(tenant).await
     }
 
-    pub(super) async fn commit(
-        &self,
-        run: &Run<'_>,
-        change: Change,
-        terms: Terms<'_>,
-    ) -> Result<(Accepted, Applied), Fault> {
+    /// Guards a change and has it accepted into the log.
+    async fn accept(&self, run: &Run<'_>, change: Change, terms: Terms<'_>) -> Result<Accepting, Fault> {
         let most = self.settings.limits.change_ops;
         if change.ops.len() > most {
             let message =
@@ -116,20 +116,31 @@ impl Engine {
         let allowed = guard::change(run.principal, ontology, change, &held)?;
         let accepted = self.ports.metadata.accept(&allowed, terms, run.call).await?;
         // What was left as it is must not reach the graph either; the log has only what was not.
-        if !accepted.appended || terms.only_new {
-            self.appliers.hold(allowed.tenant(), accepted.seq).await?;
-            return Ok((accepted, Applied::default()));
-        }
-        let entry = Entry {
+        let entry = (accepted.appended && !terms.only_new).then(|| Entry {
             seq: accepted.seq,
             at: terms.at.to_owned(),
             actor: terms.actor.map(str::to_owned),
             change: allowed.get().clone(),
             effects: accepted.effects.clone(),
+        });
+        Ok(Accepting { accepted, entry })
+    }
+
+    /// Lets the graph follow what was accepted.
+    async fn follow(&self, tenant: &TenantId, accepting: Accepting) -> Result<(Accepted, Applied), Fault> {
+        let Accepting { accepted, entry } = accepting;
+        let applied = match entry {
+            Some(entry) => self.appliers.entry(tenant, entry).await?,
+            None => self.appliers.hold(tenant, accepted.seq).await.map(|()| Applied::default())?,
         };
-        let applied = self.appliers.entry(allowed.tenant(), entry).await?;
         Ok((accepted, applied))
     }
+}
+
+/// A change that is in the log, with the entry that the graph has to follow, if it made one.
+struct Accepting {
+    accepted: Accepted,
+    entry: Option<Entry>,
 }
 
 /// The row of a mutation's response.
