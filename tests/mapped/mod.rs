@@ -91,13 +91,13 @@ impl Shop {
     pub async fn world_of(&self, sdl: &str) -> World {
         let metadata =
             Postgres::open(self.options.clone()).await.unwrap_or_else(|error| panic!("{error}: {}", error.help));
-        World::on(beside(metadata).await, sdl).await
+        World::over(beside(metadata).await, sdl).await
     }
 
     /// An engine over the same records as rows of our own.
     pub async fn own_world(&self) -> World {
         let options = patient(&self.server);
-        let world = World::on(beside(Postgres::open(options).await.unwrap()).await, &self.own()).await;
+        let world = World::over(beside(Postgres::open(options).await.unwrap()).await, &self.own()).await;
         for who in TENANTS {
             for of in ["Site", "Customer", "Order", "Item"] {
                 create(&world, who, of).await;

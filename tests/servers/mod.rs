@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 
+mod abandoned;
 mod adopt;
 mod away;
 mod cache;

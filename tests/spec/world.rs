@@ -88,16 +88,16 @@ impl World {
         Self::made(sdl, sdl, false).await
     }
 
-    /// An empty world of an ontology over some stores.
-    pub async fn on(stores: Stores, sdl: &str) -> Self {
-        Self::over(stores, sdl, sdl, true).await
+    /// An empty world over stores of the test's own.
+    pub async fn over(stores: Stores, sdl: &str) -> Self {
+        Self::set_up(stores, sdl, sdl, true).await
     }
 
     async fn made(before: &str, now: &str, introspection: bool) -> Self {
-        Self::over(contract::chosen(Letters.dimensions()).await, before, now, introspection).await
+        Self::set_up(contract::chosen(Letters.dimensions()).await, before, now, introspection).await
     }
 
-    async fn over(stores: Stores, before: &str, now: &str, introspection: bool) -> Self {
+    async fn set_up(stores: Stores, before: &str, now: &str, introspection: bool) -> Self {
         let ports = Ports {
             graph: stores.graph.clone(),
             metadata: stores.metadata.clone(),
