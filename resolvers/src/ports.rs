@@ -423,8 +423,13 @@ pub trait Bus: Send + Sync {
 
 /// The time.
 pub trait Clock: Send + Sync {
-    /// Milliseconds since 1970 in UTC.
+    /// Milliseconds since 1970 in UTC. It may jump, also back, and differ between instances by any amount: nothing is put in order by it.
     fn now_ms(&self) -> i64;
+
+    /// Milliseconds since some moment, for how long something lasts within this process. It never goes back.
+    fn steady_ms(&self) -> i64 {
+        self.now_ms()
+    }
 }
 
 /// What a tenant is served by: its ontology and the API derived of it, immutable.

@@ -19,7 +19,7 @@ const PARTS: u64 = 16;
 /// Counters that may be there before those are looked for whose windows are over.
 const FEW: usize = 1024;
 
-/// A cache of this process. Its entries last until their time is over, in the time of the clock.
+/// A cache of this process. Its entries last until their time is over, whatever happens to the time of day meanwhile.
 pub struct LocalCache {
     values: Values<CacheKey, Entry, ByBytes>,
     largest: usize,
@@ -45,7 +45,7 @@ impl Span {
         Self { begin, end: begin.saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)) }
     }
 
-    /// A clock that was set back ends what seems to begin later.
+    /// A clock that went back all the same ends what seems to begin later.
     fn holds(self, now: i64) -> bool {
         (self.begin..self.end).contains(&now)
     }
@@ -89,9 +89,9 @@ impl LocalCache {
 impl Cache for LocalCache {
     async fn get(&self, key: &CacheKey) -> Found {
         match self.values.get(key) {
-            Some(entry) if entry.span.holds(self.clock.now_ms()) => Found::Value(entry.value),
+            Some(entry) if entry.span.holds(self.clock.steady_ms()) => Found::Value(entry.value),
             Some(_) => {
-                let now = self.clock.now_ms();
+                let now = self.clock.steady_ms();
                 self.values.remove_if(key, |entry| !entry.span.holds(now));
                 Found::Nothing
             }
@@ -101,7 +101,7 @@ impl Cache for LocalCache {
 
     async fn put(&self, key: &CacheKey, value: Bytes, ttl: Duration) {
         if value.len() <= self.largest {
-            self.values.insert(key.clone(), Entry { value, span: Span::new(self.clock.now_ms(), ttl) });
+            self.values.insert(key.clone(), Entry { value, span: Span::new(self.clock.steady_ms(), ttl) });
         }
     }
 
@@ -113,7 +113,7 @@ impl Cache for LocalCache {
 #[async_trait]
 impl Counters for LocalCache {
     async fn count(&self, key: &CacheKey, window: Duration) -> Option<u64> {
-        let now = self.clock.now_ms();
+        let now = self.clock.steady_ms();
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         if counters.all.len() >= counters.room {
             counters.all.retain(|_, (_, span)| span.holds(now));
@@ -166,6 +166,41 @@ mod tests {
         cache.put(&key(1), Bytes::from_static(b"two"), Duration::MAX).await;
         at(1_000);
         assert_eq!(cache.get(&key(1)).await, Found::Nothing, "it seems to come from the future");
+    }
+
+    /// The time of day jumps about; what lasts goes on.
+    #[derive(Default)]
+    struct Jumping {
+        day: AtomicI64,
+        steady: AtomicI64,
+    }
+
+    impl Clock for Jumping {
+        fn now_ms(&self) -> i64 {
+            self.day.load(Ordering::Relaxed)
+        }
+
+        fn steady_ms(&self) -> i64 {
+            self.steady.load(Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test]
+    async fn hostile_74_entries_and_windows_last_as_long_as_was_said_whatever_the_time_of_day() {
+        let clock = Arc::new(Jumping::default());
+        let cache = LocalCache::new(1 << 20, 1 << 10, clock.clone());
+        let (ttl, hour) = (Duration::from_millis(500), 3_600_000);
+        cache.put(&key(1), Bytes::from_static(b"one"), ttl).await;
+        assert_eq!(cache.count(&key(2), ttl).await, Some(1));
+        for (steady, day, there) in
+            [(100, 6 * hour, true), (499, -6 * hour, true), (500, -6 * hour, false), (501, 0, false)]
+        {
+            clock.day.store(day, Ordering::Relaxed);
+            clock.steady.store(steady, Ordering::Relaxed);
+            assert_eq!(cache.get(&key(1)).await != Found::Nothing, there, "after {steady}");
+            let count = cache.count(&key(2), ttl).await;
+            assert_eq!(count > Some(1), there || steady == 501, "after {steady}: {count:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,8 @@
 //! The system's clock.
 
+use std::sync::LazyLock;
+use std::time::Instant;
+
 use quipu_resolvers::ports::Clock;
 
 /// The time that the operating system tells.
@@ -10,6 +13,11 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the time of day is read")]
     fn now_ms(&self) -> i64 {
         jiff::Timestamp::now().as_millisecond()
+    }
+
+    fn steady_ms(&self) -> i64 {
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        i64::try_from(BEGIN.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 }
 
@@ -24,5 +32,17 @@ mod tests {
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
         assert!(SystemClock.now_ms() - before as i64 <= 1000);
         assert!(SystemClock.now_ms() >= before as i64);
+    }
+
+    #[test]
+    fn counts_what_lasts_from_a_moment_of_its_own() {
+        let first = SystemClock.steady_ms();
+        let begun = Instant::now();
+        while begun.elapsed().as_millis() < 5 {
+            std::hint::spin_loop();
+        }
+        let second = SystemClock.steady_ms();
+        // Both are whole milliseconds.
+        assert!((4..=begun.elapsed().as_millis() as i64 + 1).contains(&(second - first)), "{first} {second}");
     }
 }

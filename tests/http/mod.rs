@@ -10,6 +10,7 @@ mod page;
 mod position;
 mod real;
 mod server;
+mod skew;
 mod socket;
 mod status;
 mod websocket;

@@ -50,6 +50,16 @@ pub async fn start_gateway(
     health: Health,
     gateway: Arc<dyn quipu::http::Gateway>,
 ) -> Server {
+    start_by(Arc::new(Wall), change, health, gateway).await
+}
+
+/// The same by another clock.
+pub async fn start_by(
+    clock: Arc<dyn Clock>,
+    change: impl FnOnce(&mut Config),
+    health: Health,
+    gateway: Arc<dyn quipu::http::Gateway>,
+) -> Server {
     let mut config = Config::default();
     config.auth.secret = Some(Secret::new(KEY));
     change(&mut config);
@@ -57,7 +67,7 @@ pub async fn start_gateway(
         config: config.clone(),
         gateway,
         readiness: Arc::new(health),
-        clock: Arc::new(Wall),
+        clock,
         metrics: Arc::new(Metrics::new().unwrap()),
     };
     let state = AppState::new(parts).unwrap();

@@ -12,6 +12,7 @@ use super::address;
 use super::proxy::Proxy;
 use super::redis::{LONG, options, until};
 use crate::spec::cached::cached_farm;
+use crate::spec::skew::{HOUR, Skewed};
 use crate::spec::world::{World, admin};
 
 const QUERY: &str = "{ facilities(sort: [{id: ASC}]) { id name contracts(sort: [{id: ASC}]) { supplier } } }";
@@ -73,6 +74,32 @@ async fn instances_share_what_is_kept_and_what_is_written_is_new_for_both() {
     // Another deployment on the same server has nothing of it.
     let apart = Instance::over(&world, &url, "shared-not", LONG).await;
     assert_eq!(apart.ask().await.1, Lookup::Miss);
+}
+
+/// What is kept in Redis lasts by its own clock: instances that are hours apart share it, and none keeps it longer.
+#[tokio::test]
+async fn hostile_74_instances_whose_clocks_differ_share_what_is_kept() {
+    let Some(url) = address("QUIPU_TEST_REDIS", "hostile_74_instances_whose_clocks_differ") else { return };
+    let world = filled().await;
+    let mut instances = Vec::new();
+    for off in [0, 48 * HOUR, -48 * HOUR] {
+        let instance = Instance::over(&world, &url, "skewed", LONG).await;
+        let world = instance.world.beside(|ports| ports.clock = Skewed::by(off, -1_000));
+        instances.push(Instance { world, ..instance });
+    }
+    let (first, lookup) = instances[1].ask().await;
+    assert_eq!(lookup, Lookup::Miss);
+    for instance in &instances {
+        assert_eq!(instance.ask().await, (first.clone(), Lookup::Hit));
+    }
+    let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let pattern = format!("test-{}-skewed:cache:*", std::process::id());
+    let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
+    assert!(!keys.is_empty());
+    for key in keys {
+        let left: i64 = redis::cmd("PTTL").arg(key).query_async(&mut redis).await.unwrap();
+        assert!((0..=HOUR).contains(&left), "{left}");
+    }
 }
 
 #[tokio::test]

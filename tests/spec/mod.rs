@@ -13,6 +13,7 @@ mod live;
 mod positions;
 mod reading;
 mod searching;
+pub mod skew;
 mod validation;
 pub mod world;
 mod writing;
