@@ -111,6 +111,7 @@ impl Tenants {
         match compiled.map_err(|error| Fault::internal("tenants", error))? {
             Ok(bound) => {
                 self.prepare(&bound).await?;
+                self.check_vectors(&bound).await?;
                 tracing::info!(%tenant, version, "serving");
                 Ok(Some(Arc::new(Serving { engine: self.engine.clone(), bound })))
             }
@@ -147,6 +148,23 @@ impl Tenants {
         // First what the ontology says of labels and texts: the log is applied by it.
         self.ports.graph.prepare(&served.tenant, &served.ontology).await?;
         self.engine.catch_up(&served.tenant).await
+    }
+
+    /// # Errors
+    /// `CONFLICT` when the vectors have followed another log, further than this one goes: what is accepted would get none.
+    async fn check_vectors(&self, bound: &Bound) -> Result<(), Fault> {
+        let tenant = &bound.served().tenant;
+        // Before the head, which only grows. Searches alone need vectors, so a store that does not answer keeps nobody from serving.
+        let Ok(position) = self.ports.vectors.position(tenant).await else { return Ok(()) };
+        let head = self.ports.metadata.head(tenant).await?;
+        if position > head {
+            let message = format!(
+                "the vectors of {tenant} stand at {position}, and its log ends at {head}: one of them was restored or replaced. \
+                 `quipu rebuild --store vectors --tenant {tenant}` makes the vectors anew from the log"
+            );
+            return Err(Fault::client(Code::Conflict, message));
+        }
+        Ok(())
     }
 
     fn is_refused(&self, tenant: &TenantId, version: u64) -> bool {

@@ -1,21 +1,20 @@
 //! What is kept between requests: results of root fields and vectors of queries. Everything is keyed by its tenant; results also by what
-//! the guard made of the question, by the version of the ontology and by the position of the tenant's log.
+//! the guard made of the question, by the version of the ontology, by the position of the tenant's log and by the making of its graph.
 //!
 //! One request at a time looks for, or makes, what a key stands for; others that want the same wait for it and share it.
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::Ports;
 use crate::answer::Loaded;
 use crate::fault::Fault;
 use crate::fields::{Crossing, Plan};
-use crate::guard::{self, Principal, TenantId};
-use crate::ports::{Cache, CacheKey, Found, KeyKind, Lookup, Served, Trace};
+use crate::guard::{self, Principal};
+use crate::ports::{Cache, CacheKey, Found, KeyKind, Lookup, Served, Standing, Trace};
 use crate::value::packed::{Packer, Unpacker};
 use crate::value::{Key, Value};
 
@@ -24,15 +23,13 @@ mod flights;
 use flights::Flights;
 
 /// Form of what is kept; a new one when the bytes or the meaning of a key change.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
-/// What is being looked for, and how far graphs have come.
+/// What is being looked for.
 #[derive(Default)]
 pub(crate) struct Keeping {
     pub results: Flights<Arc<Kept>>,
     pub vectors: Flights<Arc<[f32]>>,
-    /// Positions that tenants' graphs were seen to hold.
-    held: Mutex<HashMap<TenantId, u64>>,
 }
 
 /// The outcome of a plan, with what its crossings brought.
@@ -108,35 +105,9 @@ impl<T: Clone + Send> Wanted<'_, T> {
     }
 }
 
-impl Keeping {
-    /// A position of the log that the tenant's graph holds, and its rows all the more; not before the last one announced. The graph is
-    /// asked once for each position that is announced, since it may follow later than that of the instance that announced it. Every
-    /// write of this process is announced before it is answered, so it is in what is read at this position. `None` when the graph is
-    /// behind, or does not say. Who has read a position already, `least`, is given none before it.
-    pub async fn position(&self, ports: &Ports, tenant: &TenantId, least: u64) -> Option<u64> {
-        let announced = least.max(*ports.bus.listen(tenant).borrow());
-        let known = self.held().get(tenant).copied();
-        if known.is_some_and(|held| held >= announced) {
-            return known;
-        }
-        let held = ports.graph.position(tenant).await.ok()?;
-        if held < announced {
-            return None;
-        }
-        let mut all = self.held();
-        let newest = all.entry(tenant.clone()).or_default();
-        *newest = held.max(*newest);
-        Some(held)
-    }
-
-    fn held(&self) -> MutexGuard<'_, HashMap<TenantId, u64>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The key of a plan's result. What the caller may see is part of the guarded questions, so callers share a result only when they may see
 /// the same. `None` when something in it may not be asked at all.
-pub(crate) fn key(principal: &Principal, served: &Served, position: u64, plan: &Plan) -> Option<CacheKey> {
+pub(crate) fn key(principal: &Principal, served: &Served, standing: Standing, plan: &Plan) -> Option<CacheKey> {
     let guarded = |plan: &Plan| {
         let allowed = guard::read(principal, &served.ontology, plan.read.clone()).ok()?;
         // The derived `Debug` names every part and quotes every text, so that different questions differ in it.
@@ -147,8 +118,9 @@ pub(crate) fn key(principal: &Principal, served: &Served, position: u64, plan: &
         asked.push(format!("{:?} {:?} {:?}", crossing.trail, crossing.target, crossing.slot));
         asked.push(guarded(&crossing.plan)?);
     }
-    let (version, position) = (served.version.to_be_bytes(), position.to_be_bytes());
-    let mut parts: Vec<&[u8]> = vec![&[FORM], &version, &position];
+    let numbers = [served.version, standing.making, standing.position].map(u64::to_be_bytes);
+    let mut parts: Vec<&[u8]> = vec![&[FORM]];
+    parts.extend(numbers.iter().map(<[u8; 8]>::as_slice));
     parts.extend(asked.iter().map(String::as_bytes));
     Some(CacheKey::of(&principal.tenant, KeyKind::Result, &parts))
 }

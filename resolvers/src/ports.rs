@@ -202,6 +202,11 @@ pub trait Graph: Reader {
     /// The last applied position of a tenant's log; 0 when none was.
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault>;
 
+    /// The position, with what tells one making of the graph from the next. A graph that is never cleared has one.
+    async fn standing(&self, tenant: &TenantId) -> Result<Standing, Fault> {
+        Ok(Standing { position: self.position(tenant).await?, ..Standing::default() })
+    }
+
     /// Makes what an ontology needs of the graph: labels, constraints, indexes, and the texts of the records that are there. Called
     /// after it was published, and when it is served for the first time in a process; doing it again does nothing. A store that
     /// does it in the transaction that publishes has nothing to do.
@@ -212,6 +217,24 @@ pub trait Graph: Reader {
     /// Removes everything of a tenant, its texts and its position, so that the whole log is applied anew. The position goes last: whoever
     /// is interrupted does it again. Refused where others write the same records.
     async fn clear(&self, tenant: &TenantId) -> Result<(), Fault>;
+}
+
+/// Where a graph stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// The last applied position of the tenant's log; 0 when none was.
+    pub position: u64,
+    /// How often the graph was cleared: at the same position, one making is not read while the next one is not there yet.
+    pub making: u64,
+    /// Whether it is being cleared at this moment, so that less is there than the position says.
+    pub leaving: bool,
+}
+
+impl Standing {
+    /// Whether the graph has all that the log has up to a position.
+    pub fn holds(self, seq: u64) -> bool {
+        !self.leaving && self.position >= seq
+    }
 }
 
 /// What applying did, for the counters of a mutation's answer.
@@ -285,6 +308,9 @@ pub trait Vectors: Send + Sync {
 
     /// The position up to which the log was followed; 0 when not at all.
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault>;
+
+    /// Notes a position whatever was noted before: for vectors that have followed another log, further than this one goes.
+    async fn rewind(&self, tenant: &TenantId, position: u64) -> Result<(), Fault>;
 
     /// Every property that has vectors, or was gone through for them, with how far that came.
     async fn coverage(&self, tenant: &TenantId) -> Result<Vec<Coverage>, Fault>;

@@ -1,8 +1,10 @@
 //! `quipu rebuild` and `quipu reindex`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use quipu_resolvers::Bound;
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Coverage, Reached};
 
@@ -65,7 +67,7 @@ impl Rebuild {
         if self.store == Store::Graph {
             rebuild_graph(&app, &self.tenant).await?;
         } else {
-            cover(&app, &self.tenant, Reached::Leaving).await?;
+            leave_vectors(&app, &self.tenant).await?;
             vectors::wait(&app, &self.tenant).await?;
         }
         prove(&app, &self.tenant).await?;
@@ -78,7 +80,8 @@ impl Reindex {
     /// Goes through all records again, and compares.
     pub async fn run(self, config: Config) -> Result<(), Failure> {
         let app = App::open(config).await?;
-        cover(&app, &self.tenant, Reached::Upto(String::new())).await?;
+        let bound = served(&app, &self.tenant).await?;
+        cover(&app, &self.tenant, &bound, Reached::Upto(String::new())).await?;
         vectors::wait(&app, &self.tenant).await?;
         prove(&app, &self.tenant).await?;
         app.close().await;
@@ -86,12 +89,16 @@ impl Reindex {
     }
 }
 
-async fn rebuild_graph(app: &App, tenant: &TenantId) -> Result<(), Failure> {
-    // Not what is served: a graph that does not belong to its log is not.
+/// What is published for a tenant. Not what is served: stores that do not belong to their log are not.
+async fn published(app: &App, tenant: &TenantId) -> Result<Arc<Bound>, Failure> {
     let Some((version, sdl)) = app.ports.metadata.ontology(tenant).await? else {
         return Err(Failure::refused(format!("there is no tenant {tenant}")));
     };
-    let bound = tenants::compile(&app.engine, tenant.clone(), version, &sdl).map_err(Failure::refused)?;
+    tenants::compile(&app.engine, tenant.clone(), version, &sdl).map_err(Failure::refused)
+}
+
+async fn rebuild_graph(app: &App, tenant: &TenantId) -> Result<(), Failure> {
+    let bound = published(app, tenant).await?;
     let head = app.ports.metadata.head(tenant).await?;
     app.ports.graph.clear(tenant).await?;
     let mut progress = Progress::begin(&format!("rebuilding {tenant}"), head, Unit::Count("changes"));
@@ -107,9 +114,20 @@ async fn rebuild_graph(app: &App, tenant: &TenantId) -> Result<(), Failure> {
     }
 }
 
+/// Notes that all vectors are to go; with them goes a position that is beyond the log.
+async fn leave_vectors(app: &App, tenant: &TenantId) -> Result<(), Failure> {
+    cover(app, tenant, &*published(app, tenant).await?, Reached::Leaving).await?;
+    let position = app.ports.vectors.position(tenant).await?;
+    let head = app.ports.metadata.head(tenant).await?;
+    if position > head {
+        // After the note: whoever breaks off here is refused again until they come back.
+        app.ports.vectors.rewind(tenant, head).await?;
+    }
+    Ok(())
+}
+
 /// Notes for every embedded property how far its records were gone through.
-async fn cover(app: &App, tenant: &TenantId, reached: Reached) -> Result<(), Failure> {
-    let bound = served(app, tenant).await?;
+async fn cover(app: &App, tenant: &TenantId, bound: &Bound, reached: Reached) -> Result<(), Failure> {
     for entity in bound.served().ontology.types.values() {
         for property in entity.embedded() {
             let coverage =

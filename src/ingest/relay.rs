@@ -13,7 +13,7 @@ use std::time::Instant;
 use indexmap::IndexMap;
 use quipu_resolvers::Ports;
 use quipu_resolvers::change::{Entry, Op, Ref};
-use quipu_resolvers::fault::Fault;
+use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Embedder, Graph, Metadata, VectorChange, Vectors};
 use quipu_schema::ontology::Ontology;
@@ -164,10 +164,16 @@ impl Relay {
     /// Whether the vectors hold all that log and ontology ask for, and nothing else.
     ///
     /// # Errors
-    /// A store's.
+    /// A store's; `CONFLICT` when they have followed another log, further than this one goes.
     pub async fn is_in_step(&self, tenant: &TenantId, ontology: &Ontology) -> Result<bool, Fault> {
         let position = self.vectors.position(tenant).await?;
-        Ok(position >= self.metadata.head(tenant).await? && !self.has_existing(tenant, ontology, position).await?)
+        let head = self.metadata.head(tenant).await?;
+        if position > head {
+            let message =
+                format!("the vectors stand at {position}, and the log ends at {head}: they belong to another one");
+            return Err(Fault::client(Code::Conflict, message));
+        }
+        Ok(position == head && !self.has_existing(tenant, ontology, position).await?)
     }
 
     /// How many texts the vectors are behind: those of the log from where the vectors are, and those that were there before.

@@ -55,6 +55,9 @@ pub trait Bare: Send + Sync {
     /// As [`Vectors::position`].
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault>;
 
+    /// As [`Vectors::rewind`].
+    async fn rewind(&self, tenant: &TenantId, position: u64) -> Result<(), Fault>;
+
     /// As [`Vectors::coverage`].
     async fn coverage(&self, tenant: &TenantId) -> Result<Vec<Coverage>, Fault>;
 
@@ -209,6 +212,10 @@ impl Vectors for Apart {
 
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault> {
         self.vectors.position(tenant).await
+    }
+
+    async fn rewind(&self, tenant: &TenantId, position: u64) -> Result<(), Fault> {
+        self.vectors.rewind(tenant, position).await
     }
 
     async fn coverage(&self, tenant: &TenantId) -> Result<Vec<Coverage>, Fault> {

@@ -210,6 +210,10 @@ impl Bare for Qdrant {
         self.0.noted_position(tenant, background()).await.map_err(Failure::fault)
     }
 
+    async fn rewind(&self, tenant: &TenantId, position: u64) -> Result<(), Fault> {
+        self.0.set_position(tenant, position, background()).await.map_err(Failure::fault)
+    }
+
     async fn coverage(&self, tenant: &TenantId) -> Result<Vec<Coverage>, Fault> {
         self.0.noted_coverage(tenant, background()).await.map_err(Failure::fault)
     }

@@ -62,6 +62,30 @@ async fn a_graph_beyond_its_log_is_not_served() {
     assert_eq!(quipu.run(&["status", "--compare"]).code, Some(0));
 }
 
+/// Vectors that have followed another log would never be made for what is accepted.
+#[tokio::test]
+async fn vectors_beyond_their_log_are_not_served() {
+    use sqlx::{Connection, Executor};
+    let quipu = filled();
+    let url = format!("sqlite://{}", quipu.path("quipu.db").display());
+    let mut file = sqlx::SqliteConnection::connect(&url).await.expect("a database");
+    let beyond = "INSERT INTO position SELECT tenant, 'vectors', 1000 FROM position WHERE follower = 'graph' \
+                  ON CONFLICT DO UPDATE SET seq = 1000";
+    file.execute(beyond).await.expect("written");
+    file.close().await.expect("closed");
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["reindex", "--tenant", "farm"]] {
+        let ended = quipu.run(command);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let told = "the vectors of farm stand at 1000, and its log ends at";
+        assert!(ended.err.contains(told) && ended.err.contains("quipu rebuild --store vectors"), "{ended:?}");
+    }
+    let ended = quipu.run(&["rebuild", "--store", "vectors", "--tenant", "farm"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let ended = quipu.run(&["status"]);
+    assert!(ended.code == Some(0) && !ended.out.contains("1000"), "{ended:?}");
+    assert_eq!(quipu.run(&["status", "--compare"]).code, Some(0));
+}
+
 /// What somebody did to the file behind the gateway's back is found, and mended.
 #[tokio::test]
 async fn what_differs_is_named_and_mended() {

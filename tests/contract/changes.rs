@@ -48,12 +48,20 @@ pub async fn cleared_and_applied_anew(stores: Stores) {
     };
     let (alpha, beta) = (held("alpha").await, held("beta").await);
     assert_ne!(alpha.0, json!([]));
+    let standing = async |who| stores.graph.standing(&tenant(who)).await.unwrap();
+    let before = standing("alpha").await;
+    assert_eq!((before.position, before.leaving), (stores.graph.position(&tenant("alpha")).await.unwrap(), false));
+    let beside = standing("beta").await;
     stores.graph.clear(&tenant("alpha")).await.unwrap();
+    let cleared = standing("alpha").await;
+    assert!(cleared.position == 0 && !cleared.leaving && cleared.making > before.making, "{before:?} {cleared:?}");
+    assert_eq!(standing("beta").await, beside);
     assert_eq!(stores.graph.position(&tenant("alpha")).await.unwrap(), 0);
     assert_eq!(held("alpha").await, (json!([]), Vec::new()));
     assert_eq!(held("beta").await, beta, "the other tenant's graph stays");
     follow(&stores, "alpha").await;
     assert_eq!(held("alpha").await, alpha);
+    assert_eq!(standing("alpha").await, quipu_resolvers::ports::Standing { making: cleared.making, ..before });
     stores.graph.clear(&tenant("nobody")).await.unwrap();
 }
 

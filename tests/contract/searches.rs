@@ -274,6 +274,10 @@ pub async fn vectors_keep_their_position(stores: Stores) {
         assert_eq!(stores.vectors.position(&tenant).await.unwrap(), 5);
         stores.vectors.apply(&tenant, 3, &[]).await.unwrap();
         assert_eq!(stores.vectors.position(&tenant).await.unwrap(), 5);
+        stores.vectors.rewind(&tenant, 2).await.unwrap();
+        assert_eq!(stores.vectors.position(&tenant).await.unwrap(), 2);
+        stores.vectors.apply(&tenant, 3, &[]).await.unwrap();
+        assert_eq!(stores.vectors.position(&tenant).await.unwrap(), 3);
         assert_eq!(stores.graph.position(&tenant).await.unwrap(), 1, "followers do not share a position");
     }
 }

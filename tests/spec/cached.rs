@@ -14,6 +14,7 @@ use quipu_resolvers::ports::{Cache, CacheKey, Clock, Found, KeyKind, Lookup, Tra
 use serde_json::json;
 
 use super::access::matrix;
+use super::follower::Follower;
 use super::gate::{Counted, Gate};
 use super::world::{TENANTS, World, admin, principal};
 
@@ -209,6 +210,52 @@ async fn a_graph_that_is_behind_what_was_announced_is_read_without_the_cache() {
     assert_eq!((came().await, came().await), (vec![("pass", 1)], vec![("pass", 1)]));
     world.data(&who, r#"mutation { createVehicles(input: [{ id: "v3", name: "Cart" }]) { vehicles { id } } }"#).await;
     assert_eq!((came().await, came().await), (vec![("miss", 1)], vec![("hit", 1)]));
+}
+
+/// What is kept while a graph is made anew is kept for that time only, also by those who have not noticed yet.
+#[tokio::test]
+async fn what_is_read_of_a_graph_that_is_made_anew_does_not_outlive_that() {
+    let (world, _) = world().await;
+    let (serving, rebuilding) = (world.beside(|_| {}), world.beside(|_| {}));
+    for tenant in TENANTS {
+        let who = admin(tenant);
+        let came = async |query: &str| {
+            let trace = Arc::default();
+            let body = serving.traced(&who, query, json!({}), &trace).await;
+            (body["data"].clone(), lookups(&trace))
+        };
+        let (one, other) = ("{ facilities { id name } }", "{ vehicles { id name } }");
+        let whole = (came(one).await.0, came(other).await.0);
+        assert_eq!(came(one).await, (whole.0.clone(), vec![("hit", 1)]));
+        rebuilding.ports().graph.clear(&who.tenant).await.unwrap();
+        // Nobody has told this instance: what it finds in an empty graph is kept.
+        let asked_anew = "{ facilities { name } }";
+        assert_eq!(came(asked_anew).await, (json!({"facilities": []}), vec![("miss", 1)]));
+        assert_eq!(came(asked_anew).await, (json!({"facilities": []}), vec![("hit", 1)]));
+        // Half of it is there, and this instance has looked: nothing is kept, nothing is found.
+        let log = rebuilding.ports().metadata.log(&who.tenant, 0, 1).await.unwrap();
+        rebuilding.ports().graph.apply(&who.tenant, &log).await.unwrap();
+        let held = Follower::held(world.ports().graph.clone());
+        let looking = serving.beside(|ports| ports.graph = held);
+        for query in [one, other] {
+            let trace = Arc::default();
+            looking.traced(&who, query, json!({}), &trace).await;
+            looking.traced(&who, query, json!({}), &trace).await;
+            assert_eq!(lookups(&trace), [("pass", 2)], "{query}");
+        }
+        rebuilding.engine.catch_up(&who.tenant).await.unwrap();
+        serving.engine.catch_up(&who.tenant).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!((came(one).await.0, came(other).await.0), whole);
+            let named = came(asked_anew).await.0;
+            assert_eq!(
+                named["facilities"].as_array().map(Vec::len),
+                Some(4),
+                "what was kept meanwhile is gone: {named}"
+            );
+        }
+        assert_eq!(came(asked_anew).await.1, [("hit", 1)], "and things are kept again");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::Ports;
 use crate::change::Entry;
 use crate::fault::{Code, Fault};
 use crate::guard::TenantId;
-use crate::ports::Applied;
+use crate::ports::{Applied, Standing};
 use crate::value::position;
 
 /// Entries that are applied in one transaction when the graph is behind.
@@ -43,13 +43,13 @@ impl Known {
 struct Followed {
     /// The lock keeps entries in order.
     turn: Arc<AsyncMutex<Known>>,
-    /// The position where the graph was seen last. It goes back when the graph is made anew.
-    reached: watch::Sender<u64>,
+    /// Where the graph was seen last. It goes back when the graph is made anew.
+    reached: watch::Sender<Option<Standing>>,
 }
 
 impl Default for Followed {
     fn default() -> Self {
-        Self { turn: Arc::default(), reached: watch::Sender::new(0) }
+        Self { turn: Arc::default(), reached: watch::Sender::new(None) }
     }
 }
 
@@ -107,13 +107,14 @@ impl Appliers {
     pub async fn reached(self: &Arc<Self>, tenant: &TenantId, seq: u64) -> Result<(), Fault> {
         let followed = self.of(tenant);
         let mut reached = followed.reached.subscribe();
-        if *reached.borrow() >= seq {
+        let holds = |reached: &Option<Standing>| reached.is_some_and(|standing| standing.holds(seq));
+        if holds(&reached.borrow()) {
             return Ok(());
         }
         // Whoever has the turn may have looked into the log before that entry was there: then the next one in turn applies it.
         let known = tokio::select! {
             biased;
-            _ = reached.wait_for(|reached| *reached >= seq) => return Ok(()),
+            _ = reached.wait_for(holds) => return Ok(()),
             known = followed.turn.clone().lock_owned() => known,
         };
         let (appliers, of, following) = (self.clone(), tenant.clone(), followed.clone());
@@ -121,12 +122,12 @@ impl Appliers {
         let task = tokio::spawn(async move { appliers.up_to(&of, &following, known, None).await });
         let ended = tokio::select! {
             biased;
-            _ = reached.wait_for(|reached| *reached >= seq) => return Ok(()),
+            _ = reached.wait_for(holds) => return Ok(()),
             ended = task => ended,
         };
         ended.map_err(|error| Fault::internal("graph", error))??;
         // All that the log has is applied. One that was put back to what it was once may never come to the position.
-        let there = *followed.reached.borrow() >= seq;
+        let there = holds(&followed.reached.borrow());
         match there {
             true => Ok(()),
             false if self.ports.metadata.head(tenant).await? < seq => Err(position::refused()),
@@ -142,11 +143,30 @@ impl Appliers {
         all.entry(tenant.clone()).or_default().clone()
     }
 
+    /// Where the graph stands, when it holds the log up to a position; what is read from here on is not older than that. It is asked only
+    /// where that is not known, since it may follow later than that of the instance that announced the position. `None` when it is
+    /// behind, is being made anew, or does not say.
+    pub async fn standing(&self, tenant: &TenantId, least: u64) -> Option<Standing> {
+        let followed = self.of(tenant);
+        let known = *followed.reached.borrow();
+        if let Some(known) = known.filter(|known| known.holds(least)) {
+            return Some(known);
+        }
+        let now = self.ports.graph.standing(tenant).await.ok()?;
+        // Whoever has the turn may know more by now.
+        followed.reached.send_if_modified(|known| {
+            let news = known.is_none_or(|known| now.making > known.making || now.position > known.position);
+            *known = if news { Some(now) } else { *known };
+            news
+        });
+        now.holds(least).then_some(now)
+    }
+
     /// Where the graph stands, as it says.
     async fn asked(&self, tenant: &TenantId, followed: &Followed) -> Result<u64, Fault> {
-        let position = self.ports.graph.position(tenant).await?;
-        followed.reached.send_replace(position);
-        Ok(position)
+        let standing = self.ports.graph.standing(tenant).await?;
+        followed.reached.send_replace(Some(standing));
+        Ok(standing.position)
     }
 
     /// Applies an entry and all before it, or everything there is. Gives what the entry did.
@@ -174,7 +194,7 @@ impl Appliers {
             Err(fault) => return Err(fault),
         };
         known.position = Some(position);
-        followed.reached.send_replace(position);
+        followed.reached.send_modify(|reached| reached.get_or_insert_default().position = position);
         self.ports.bus.announce(tenant, position).await;
         Ok(seq.map(|seq| known.of(seq)).unwrap_or_default())
     }

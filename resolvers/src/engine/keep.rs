@@ -24,9 +24,13 @@ impl Work<'_> {
         let known = match trace.is_keeping() {
             // Whoever wants to see the statements wants them run.
             true => None,
-            false => keeping.position(ports, &run.principal.tenant, self.least).await,
+            false => {
+                let announced = *ports.bus.listen(&run.principal.tenant).borrow();
+                // Every write of this process is announced before it is answered, so it is in what is read at this position.
+                run.engine.appliers.standing(&run.principal.tenant, announced.max(self.least)).await
+            }
         };
-        let key = known.and_then(|position| key(run.principal, run.bound.served(), position, plan));
+        let key = known.and_then(|standing| key(run.principal, run.bound.served(), standing, plan));
         let Some(key) = key else {
             trace.looked_up(KeyKind::Result, Lookup::Passed);
             return self.plan(plan).await;

@@ -153,6 +153,11 @@ impl Vectors for World {
         Ok(ids.into_iter().filter(|id| !has(id)).collect())
     }
 
+    async fn rewind(&self, _: &TenantId, position: u64) -> Result<(), Fault> {
+        *self.position.lock().expect("not poisoned") = position;
+        Ok(())
+    }
+
     async fn uncover(&self, _: &TenantId, of: &str, property: &str) -> Result<bool, Fault> {
         self.vectors.lock().expect("not poisoned").retain(|(record, name), _| record.of != of || name != property);
         self.coverage.lock().expect("not poisoned").retain(|known| known.of != of || known.property != property);

@@ -54,6 +54,25 @@ pub fn set_texts(tenant: &str, texts: &str) -> Statement {
     plain(text.to_owned(), vec![("tenant", tenant.into()), ("texts", texts.into())])
 }
 
+/// Begins to remove a tenant's graph: another making of it follows, and until it is gone less is there than its position says.
+pub fn leave(tenant: &str) -> Statement {
+    let text = "MATCH (q:_Quipu {_tenant: $tenant}) SET q.making = coalesce(q.making, 0) + 1, q.leaving = true";
+    plain(text.to_owned(), vec![("tenant", tenant.into())])
+}
+
+/// A tenant's graph is gone, and its log is to be followed from the beginning.
+pub fn left(tenant: &str) -> Statement {
+    let text = "MATCH (q:_Quipu {_tenant: $tenant}) SET q.position = 0 REMOVE q.leaving";
+    plain(text.to_owned(), vec![("tenant", tenant.into())])
+}
+
+/// Where the graph stands: one row of `position`, `making` and `leaving`, or none.
+pub fn standing(tenant: &str) -> Statement {
+    let text = "MATCH (q:_Quipu {_tenant: $tenant}) \
+                RETURN q.position AS position, coalesce(q.making, 0) AS making, coalesce(q.leaving, false) AS leaving";
+    plain(text.to_owned(), vec![("tenant", tenant.into())])
+}
+
 /// How far the log was followed: one row of `position`, or none.
 pub fn position(tenant: &str) -> Statement {
     let text = "MATCH (q:_Quipu {_tenant: $tenant}) RETURN q.position AS position";

@@ -7,7 +7,7 @@ use neo4rs::{Row, Txn};
 use quipu_resolvers::change::{Entry, Ref};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
-use quipu_resolvers::ports::Applied;
+use quipu_resolvers::ports::{Applied, Standing};
 
 use super::failure::Failure;
 use super::session::{Work, query};
@@ -37,6 +37,18 @@ impl Neo4j {
         let rows = self.0.sessions.read(&statement, Instant::now() + BACKGROUND).await.map_err(Failure::fault)?;
         let Some(row) = rows.first() else { return Ok(0) };
         position(row).map_err(Failure::fault)
+    }
+
+    /// The same, with which making of the graph it is, and whether that is being removed.
+    pub(super) async fn stands(&self, tenant: &TenantId) -> Result<Standing, Fault> {
+        let statement = apply::standing(&self.name(tenant));
+        let rows = self.0.sessions.read(&statement, Instant::now() + BACKGROUND).await.map_err(Failure::fault)?;
+        let Some(row) = rows.first() else { return Ok(Standing::default()) };
+        let making = column::<i64>(row, "making").map(i64::unsigned_abs);
+        let (making, leaving) = making
+            .and_then(|making| Ok((making, column(row, "leaving")?)))
+            .map_err(|cause| Failure::Answer(cause).fault())?;
+        Ok(Standing { position: position(row).map_err(Failure::fault)?, making, leaving })
     }
 }
 

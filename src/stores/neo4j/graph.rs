@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use quipu_resolvers::change::Entry;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching};
+use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching, Standing};
 use quipu_schema::ontology::Ontology;
 
 use super::{Neo4j, column};
@@ -52,6 +52,10 @@ impl Graph for Neo4j {
 
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault> {
         self.reached(tenant).await
+    }
+
+    async fn standing(&self, tenant: &TenantId) -> Result<Standing, Fault> {
+        self.stands(tenant).await
     }
 
     async fn clear(&self, tenant: &TenantId) -> Result<(), Fault> {

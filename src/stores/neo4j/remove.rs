@@ -32,6 +32,7 @@ impl Neo4j {
     }
 
     async fn remove_all(&self, tenant: &str, deadline: Instant) -> Result<(), Failure> {
+        self.0.sessions.transact(&Leaving { tenant }, deadline).await?;
         let labels = self.0.sessions.read(&apply::labels(), deadline).await?;
         for row in &labels {
             let label: String = column(row, "label").map_err(Failure::Answer)?;
@@ -41,6 +42,20 @@ impl Neo4j {
             while self.0.sessions.transact(&Removing { label: &label, tenant }, deadline).await? > 0 {}
         }
         self.0.sessions.transact(&Forgetting { tenant }, deadline).await
+    }
+}
+
+/// A note that the graph is on its way out.
+struct Leaving<'a> {
+    tenant: &'a str,
+}
+
+impl Work for Leaving<'_> {
+    type Done = ();
+
+    async fn work(&self, transaction: &mut Txn) -> Result<(), Failure> {
+        fetch(transaction, &apply::begin(self.tenant)).await?;
+        Ok(transaction.run(query(&apply::leave(self.tenant), None)).await?)
     }
 }
 
@@ -68,6 +83,6 @@ impl Work for Forgetting<'_> {
 
     async fn work(&self, transaction: &mut Txn) -> Result<(), Failure> {
         fetch(transaction, &apply::begin(self.tenant)).await?;
-        Ok(transaction.run(query(&apply::set_position(self.tenant, 0), None)).await?)
+        Ok(transaction.run(query(&apply::left(self.tenant), None)).await?)
     }
 }

@@ -49,6 +49,16 @@ impl Inner {
         if self.noted_position(tenant, deadline).await? >= position {
             return Ok(());
         }
+        self.set_position(tenant, position, deadline).await
+    }
+
+    /// Notes a position, whatever is noted.
+    pub(super) async fn set_position(
+        &self,
+        tenant: &TenantId,
+        position: u64,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
         let at = i64::try_from(position).map_err(|error| Failure::Answer(error.to_string()))?;
         let note = note(tenant, &[POSITION], [(KIND, POSITION.into()), (AT, at.into())]);
         self.write_notes(vec![note], deadline).await

@@ -78,6 +78,10 @@ impl Bare for EmbeddedVectors {
         Vectors::lacking(self, tenant, of, property, ids).await
     }
 
+    async fn rewind(&self, tenant: &TenantId, position: u64) -> Result<(), Fault> {
+        Vectors::rewind(self, tenant, position).await
+    }
+
     async fn uncover(&self, tenant: &TenantId, of: &str, property: &str) -> Result<bool, Fault> {
         Vectors::uncover(self, tenant, of, property).await
     }

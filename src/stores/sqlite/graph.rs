@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use quipu_resolvers::change::{Entry, Ref};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching, StoreName};
+use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching, Standing, StoreName};
 use quipu_schema::ontology::Ontology;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, query};
@@ -24,6 +24,8 @@ use crate::stores::wanted::between;
 
 /// The name under which the graph's position is kept.
 const FOLLOWER: &str = "graph";
+/// The name under which it is kept how often the graph was cleared.
+const CLEARED: &str = "graph cleared";
 
 #[async_trait]
 impl Graph for EmbeddedGraph {
@@ -37,6 +39,12 @@ impl Graph for EmbeddedGraph {
 
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault> {
         self.0.position(tenant, FOLLOWER, StoreName::Graph).await
+    }
+
+    async fn standing(&self, tenant: &TenantId) -> Result<Standing, Fault> {
+        let [position, making] = self.0.positions(tenant, [FOLLOWER, CLEARED], StoreName::Graph).await?;
+        // It is cleared in one transaction, in which nobody sees it.
+        Ok(Standing { position, making, leaving: false })
     }
 
     async fn prepare(&self, tenant: &TenantId, ontology: &Ontology) -> Result<(), Fault> {
@@ -79,6 +87,8 @@ async fn clear(connection: &mut SqliteConnection, tenant: &TenantId, rows: bool)
         query("DELETE FROM record WHERE tenant = ?").bind(names.tenant).execute(&mut *transaction).await?;
     }
     tenants::set_position(&mut transaction, names.tenant, FOLLOWER, 0).await?;
+    let cleared = tenants::position(&mut transaction, names.tenant, CLEARED).await?;
+    tenants::set_position(&mut transaction, names.tenant, CLEARED, cleared + 1).await?;
     Ok(transaction.commit().await?)
 }
 

@@ -4,7 +4,7 @@ use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::StoreName;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{query, query_scalar};
+use sqlx::{query, query_as, query_scalar};
 
 use super::connections::Failure;
 use super::{Embedded, known, text};
@@ -50,12 +50,21 @@ pub(super) async fn set_position(
 
 impl Embedded {
     pub(super) async fn position(&self, tenant: &TenantId, follower: &str, store: StoreName) -> Result<u64, Fault> {
-        let text = "SELECT seq FROM position WHERE tenant = (SELECT key FROM tenant WHERE name = ?) AND follower = ?";
+        self.positions(tenant, [follower], store).await.map(|[position]| position)
+    }
+
+    /// What is kept under several names, in one statement.
+    pub(super) async fn positions<const N: usize>(
+        &self,
+        tenant: &TenantId,
+        followers: [&str; N],
+        store: StoreName,
+    ) -> Result<[u64; N], Fault> {
+        let text = "SELECT follower, seq FROM position WHERE tenant = (SELECT key FROM tenant WHERE name = ?)";
         let work = async |connection: &mut SqliteConnection| {
-            let query = query_scalar(text).bind(tenant.as_str()).bind(follower);
-            Ok(query.fetch_optional(connection).await?)
+            Ok(query_as(text).bind(tenant.as_str()).fetch_all(connection).await?)
         };
-        let seq: Option<i64> = self.look(store, work).await?;
-        Ok(seq.map_or(0, number))
+        let rows: Vec<(String, i64)> = self.look(store, work).await?;
+        Ok(followers.map(|name| rows.iter().find(|(follower, _)| follower == name).map_or(0, |(_, seq)| number(*seq))))
     }
 }

@@ -53,6 +53,10 @@ impl Vectors for EmbeddedVectors {
         self.0.position(tenant, FOLLOWER, StoreName::Vectors).await
     }
 
+    async fn rewind(&self, tenant: &TenantId, position: u64) -> Result<(), Fault> {
+        self.0.note_vectors(tenant, Noted::Rewound(position), &[]).await
+    }
+
     async fn coverage(&self, tenant: &TenantId) -> Result<Vec<Coverage>, Fault> {
         self.0.look(StoreName::Vectors, async |connection| covered::all(connection, tenant).await).await
     }
@@ -89,6 +93,8 @@ impl Vectors for EmbeddedVectors {
 enum Noted<'a> {
     /// How far the log was followed.
     Position(u64),
+    /// The same, also when it was followed further.
+    Rewound(u64),
     /// How far the records of a property were gone through.
     Coverage(&'a Coverage),
 }
@@ -151,6 +157,9 @@ async fn transact(
         Noted::Position(position) => {
             let reached = tenants::position(&mut transaction, names.tenant, FOLLOWER).await?;
             tenants::set_position(&mut transaction, names.tenant, FOLLOWER, position.max(reached)).await?;
+        }
+        Noted::Rewound(position) => {
+            tenants::set_position(&mut transaction, names.tenant, FOLLOWER, position).await?;
         }
         Noted::Coverage(coverage) => {
             let kind = kind(&mut transaction, &mut names, &coverage.of).await?;

@@ -166,6 +166,10 @@ impl Vectors for Doomed<dyn Vectors> {
         self.inner.lacking(tenant, of, property, ids).await
     }
 
+    async fn rewind(&self, tenant: &TenantId, position: u64) -> Result<(), Fault> {
+        self.inner.rewind(tenant, position).await
+    }
+
     async fn uncover(&self, tenant: &TenantId, of: &str, property: &str) -> Result<bool, Fault> {
         self.inner.uncover(tenant, of, property).await
     }
