@@ -9,6 +9,8 @@ use dataloader::non_cached::Loader;
 
 use crate::engine::Run;
 use crate::fault::Fault;
+use crate::guard::Allowed;
+use crate::ports::{Hit, Nearest};
 use crate::read::Read;
 use crate::value::{Key, Value};
 
@@ -24,10 +26,38 @@ const BATCH: usize = 50_000;
 /// How often a loader lets the other fields of its level add their keys before it reads.
 const YIELDS: usize = 3;
 
-/// The loaders of one request: one per read, so that fields that ask the same of another store share its statements.
+/// The loader of searches by vector; each has a number.
+type SearchLoader<'r> = Loader<usize, Result<Vec<Hit>, Fault>, Searching<'r>>;
+
+/// The loaders of one request: one per read, so that fields that ask the same of another store share its statements, and one for all
+/// searches by vector.
 pub(crate) struct Loaders<'r> {
     run: Run<'r>,
     known: Mutex<Vec<(Read, ReadLoader<'r>)>>,
+    searches: Searches,
+    searching: SearchLoader<'r>,
+}
+
+/// All searches of a request, in the order of their numbers.
+type Searches = Arc<Mutex<Vec<Allowed<Nearest>>>>;
+
+/// Runs searches by vector at once.
+pub(crate) struct Searching<'r> {
+    run: Run<'r>,
+    searches: Searches,
+}
+
+impl BatchFn<usize, Result<Vec<Hit>, Fault>> for Searching<'_> {
+    async fn load(&mut self, numbers: &[usize]) -> HashMap<usize, Result<Vec<Hit>, Fault>> {
+        let wanted: Vec<Allowed<Nearest>> = {
+            let all = self.searches.lock().unwrap_or_else(PoisonError::into_inner);
+            numbers.iter().filter_map(|number| all.get(*number).cloned()).collect()
+        };
+        let found = self.run.engine.ports.vectors.nearest_all(&wanted, self.run.call).await;
+        let short = || Err(Fault::internal("loaders", "a store answered fewer searches than it was asked"));
+        let found = found.into_iter().chain(std::iter::repeat_with(short));
+        numbers.iter().copied().zip(found).collect()
+    }
 }
 
 /// Reads the outcomes of many keys at once.
@@ -60,7 +90,27 @@ fn every(keys: &[Key], fault: &Fault) -> HashMap<Key, Outcome> {
 impl<'r> Loaders<'r> {
     /// No loaders yet.
     pub fn new(run: Run<'r>) -> Self {
-        Self { run, known: Mutex::new(Vec::new()) }
+        let searches = Searches::default();
+        let searching = Searching { run, searches: searches.clone() };
+        let searching = Loader::new(searching).with_max_batch_size(BATCH).with_yield_count(YIELDS);
+        Self { run, known: Mutex::new(Vec::new()), searches, searching }
+    }
+
+    /// The hits of searches by vector, in their order.
+    ///
+    /// # Errors
+    /// The first that fails.
+    pub async fn nearest(&self, searches: Vec<Allowed<Nearest>>) -> Result<Vec<Vec<Hit>>, Fault> {
+        let numbers: Vec<usize> = {
+            let mut all = self.searches.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = all.len();
+            all.extend(searches);
+            (first..all.len()).collect()
+        };
+        let loaded = self.searching.try_load_many(numbers.clone()).await;
+        let mut loaded = loaded.map_err(|error| Fault::internal("loaders", error))?;
+        let missing = || Err(Fault::internal("loaders", "a search without an answer"));
+        numbers.iter().map(|number| loaded.remove(number).unwrap_or_else(missing)).collect()
     }
 
     /// The outcomes of a read for these keys, or why there are none.

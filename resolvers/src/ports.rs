@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
 use quipu_schema::api::Api;
 use quipu_schema::ontology::Ontology;
 
@@ -13,6 +14,9 @@ use crate::fault::Fault;
 use crate::guard::{Allowed, TenantId};
 use crate::read::{Predicate, Read};
 use crate::value::Value;
+
+/// Searches that run beside each other where a store cannot take several at once.
+const BESIDE: usize = 4;
 
 mod cache;
 
@@ -299,6 +303,12 @@ pub struct Terms<'a> {
 pub trait Vectors: Send + Sync {
     /// The nearest records by cosine, at most `limit`, best first. The filter acts before the limit.
     async fn nearest(&self, nearest: &Allowed<Nearest>, call: Call<'_>) -> Result<Vec<Hit>, Fault>;
+
+    /// Several searches of one request, a few beside each other, or all in one statement where a store can; the hits of each, in their order.
+    async fn nearest_all(&self, searches: &[Allowed<Nearest>], call: Call<'_>) -> Vec<Result<Vec<Hit>, Fault>> {
+        let each: Vec<_> = searches.iter().map(|nearest| self.nearest(nearest, call)).collect();
+        stream::iter(each).buffered(BESIDE).collect().await
+    }
 
     /// The vector of a record's property, if it has one.
     async fn vector(&self, record: &Allowed<VectorOf>, call: Call<'_>) -> Result<Option<Vec<f32>>, Fault>;

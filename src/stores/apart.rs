@@ -13,6 +13,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::FutureExt;
+use futures_util::stream::{self, StreamExt};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
 use quipu_resolvers::ports::{
@@ -28,6 +30,8 @@ const FIRST: u32 = 200;
 const FURTHER: u32 = 8;
 /// Most records that are named to be searched among.
 const FEW: u32 = 5_000;
+/// Searches of one request that go on beside each other.
+const BESIDE: usize = 4;
 /// Most ids that are asked of the records at once.
 const ASKED: usize = 5_000;
 
@@ -37,6 +41,15 @@ pub trait Bare: Send + Sync {
     /// The vectors nearest to that of a search, of the search's tenant, type and property, at most `most`, best first; the conditions and the
     /// limit of the search are not for it.
     async fn nearest(&self, nearest: &Allowed<Nearest>, most: u32, call: Call<'_>) -> Result<Found, Fault>;
+
+    /// Several such looks; what each found, in their order.
+    async fn nearest_all(&self, looks: &[Look<'_>], call: Call<'_>) -> Result<Vec<Found>, Fault> {
+        let mut found = Vec::with_capacity(looks.len());
+        for look in looks {
+            found.push(self.nearest(look.nearest, look.most, call).await?);
+        }
+        Ok(found)
+    }
 
     /// The same among the vectors of some records alone, exactly, up to the limit of the search.
     async fn nearest_among(
@@ -75,6 +88,15 @@ pub trait Bare: Send + Sync {
 
     /// As [`Vectors::uncover`].
     async fn uncover(&self, tenant: &TenantId, of: &str, property: &str) -> Result<bool, Fault>;
+}
+
+/// A look at the vectors.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// The search, whose conditions and limit are not looked at.
+    pub nearest: &'a Allowed<Nearest>,
+    /// Most hits.
+    pub most: u32,
 }
 
 /// What a look at the vectors found.
@@ -150,11 +172,49 @@ impl Apart {
         Ok(passing)
     }
 
+    /// The hits of a search from its first look on, which found `found` among the `reach` nearest.
+    async fn narrowed(
+        &self,
+        nearest: &Allowed<Nearest>,
+        mut found: Found,
+        mut reach: u32,
+        call: Call<'_>,
+    ) -> Result<Vec<Hit>, Fault> {
+        let wanted = nearest.get();
+        let mut checked = Checked::default();
+        let mut first = true;
+        loop {
+            let passing = self.passing(nearest, ranked(found.hits), &mut checked, call).await?;
+            if found.all || passing.len() >= wanted.limit as usize || reach == u32::MAX {
+                return Ok(passing);
+            }
+            if std::mem::take(&mut first)
+                && let Some(few) = self.few(nearest, call).await?
+            {
+                let mut hits = match few.is_empty() {
+                    true => Vec::new(),
+                    false => ranked(self.vectors.nearest_among(nearest, &few, call).await?),
+                };
+                hits.truncate(wanted.limit as usize);
+                return Ok(hits);
+            }
+            reach = reach.saturating_mul(FURTHER);
+            found = self.vectors.nearest(nearest, reach, call).await?;
+        }
+    }
+
     /// The ids of all records that meet the conditions, when these are few.
     async fn few(&self, nearest: &Allowed<Nearest>, call: Call<'_>) -> Result<Option<Vec<String>>, Fault> {
         let ids = self.ids(&nearest.records(None, FEW + 1), nearest.get().within.row, call).await?;
         Ok((ids.len() <= FEW as usize).then_some(ids))
     }
+}
+
+/// How far a search looks first; `None` where nothing is to be found.
+fn first_look(nearest: &Allowed<Nearest>) -> Option<Look<'_>> {
+    let wanted = nearest.get();
+    let most = wanted.limit.saturating_mul(FIRST_TIMES).max(FIRST);
+    (wanted.limit > 0 && !finds_nothing(&wanted.within)).then_some(Look { nearest, most })
 }
 
 /// Best first; what is equally near by id.
@@ -171,31 +231,34 @@ fn finds_nothing(within: &Within) -> bool {
 #[async_trait]
 impl Vectors for Apart {
     async fn nearest(&self, nearest: &Allowed<Nearest>, call: Call<'_>) -> Result<Vec<Hit>, Fault> {
-        let wanted = nearest.get();
-        if wanted.limit == 0 || finds_nothing(&wanted.within) {
-            return Ok(Vec::new());
-        }
-        let mut checked = Checked::default();
-        let mut reach = wanted.limit.saturating_mul(FIRST_TIMES).max(FIRST);
-        let mut first = true;
-        loop {
-            let found = self.vectors.nearest(nearest, reach, call).await?;
-            let passing = self.passing(nearest, ranked(found.hits), &mut checked, call).await?;
-            if found.all || passing.len() >= wanted.limit as usize || reach == u32::MAX {
-                return Ok(passing);
+        match first_look(nearest) {
+            Some(Look { most, .. }) => {
+                let found = self.vectors.nearest(nearest, most, call).await?;
+                self.narrowed(nearest, found, most, call).await
             }
-            if std::mem::take(&mut first)
-                && let Some(few) = self.few(nearest, call).await?
-            {
-                let mut hits = match few.is_empty() {
-                    true => Vec::new(),
-                    false => ranked(self.vectors.nearest_among(nearest, &few, call).await?),
-                };
-                hits.truncate(wanted.limit as usize);
-                return Ok(hits);
-            }
-            reach = reach.saturating_mul(FURTHER);
+            None => Ok(Vec::new()),
         }
+    }
+
+    /// All first looks at once; each then goes on by itself.
+    async fn nearest_all(&self, searches: &[Allowed<Nearest>], call: Call<'_>) -> Vec<Result<Vec<Hit>, Fault>> {
+        let looks: Vec<Look<'_>> = searches.iter().filter_map(first_look).collect();
+        let mut found = match self.vectors.nearest_all(&looks, call).await {
+            Ok(found) => found.into_iter(),
+            Err(fault) => return searches.iter().map(|_| Err(fault.clone())).collect(),
+        };
+        let narrowed = searches.iter().map(|nearest| {
+            let look = first_look(nearest).map(|look| (look.most, found.next()));
+            async move {
+                match look {
+                    Some((most, Some(found))) => self.narrowed(nearest, found, most, call).await,
+                    Some((_, None)) => Err(Fault::internal("vectors", "fewer answers than searches")),
+                    None => Ok(Vec::new()),
+                }
+            }
+        });
+        let narrowed: Vec<_> = narrowed.map(FutureExt::boxed).collect();
+        stream::iter(narrowed).buffered(BESIDE).collect().await
     }
 
     async fn vector(&self, record: &Allowed<VectorOf>, call: Call<'_>) -> Result<Option<Vec<f32>>, Fault> {

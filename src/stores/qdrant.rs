@@ -11,25 +11,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use qdrant_client::qdrant::{Condition, Filter, Query, QueryPoints, ScoredPoint, ScrollPoints, SearchParams};
-use qdrant_client::qdrant::{VectorInput, vector_output};
+use qdrant_client::qdrant::{Condition, ScrollPoints, vector_output};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
 use quipu_resolvers::ports::{Call, Coverage, Hit, Nearest, StoreName, VectorChange, VectorOf};
 
-use super::apart::{Bare, Found};
+use super::apart::{Bare, Found, Look};
 
 mod apply;
 mod failure;
 mod notes;
 mod open;
 mod scope;
+mod search;
 mod session;
 
 use failure::Failure;
 use open::Names;
 pub use open::{OpenError, Options};
-use scope::{ID, Scope};
+use scope::Scope;
 use session::{Session, points};
 
 /// The name of this part in the log.
@@ -37,12 +37,6 @@ const PART: &str = "vectors";
 
 /// Longest time for work that belongs to no request, like applying the log.
 const BACKGROUND: Duration = Duration::from_secs(60);
-
-/// Vectors up to which a search walks the graph of neighbours; for more of them going through all is as fast, and certain.
-const WALKED: u32 = 2_000;
-/// Candidates that a walk keeps: so many times what is asked for, within these bounds. More is more certain, and slower.
-const KEPT_TIMES: u64 = 2;
-const KEPT: (u64, u64) = (256, 4_096);
 
 /// Vectors on a Qdrant server.
 #[derive(Clone)]
@@ -72,46 +66,6 @@ impl Qdrant {
 }
 
 impl Inner {
-    /// Runs a search.
-    async fn search(
-        &self,
-        nearest: &Allowed<Nearest>,
-        filter: Filter,
-        most: u32,
-        exact: bool,
-        call: Call<'_>,
-    ) -> Result<Vec<Hit>, Fault> {
-        let wanted = nearest.get();
-        let kept = (u64::from(most) * KEPT_TIMES).clamp(KEPT.0, KEPT.1);
-        let params = SearchParams { hnsw_ef: Some(kept), exact: Some(exact), ..SearchParams::default() };
-        let conditions = filter.must.len();
-        let query = QueryPoints {
-            collection_name: self.names.vectors.clone(),
-            query: Some(Query::from(VectorInput::from(wanted.vector.clone()))),
-            filter: Some(filter),
-            params: Some(params),
-            limit: Some(u64::from(most)),
-            with_payload: Some(vec![ID].into()),
-            with_vectors: Some(false.into()),
-            timeout: Some(seconds_left(call.deadline)),
-            ..QueryPoints::default()
-        };
-        let send = |channel, request| async move { points(channel).query(request).await };
-        let begun = Instant::now();
-        let answer = self.session.ask(call.deadline, query, send).await;
-        let count = answer.as_ref().map_or(0, |answer| answer.result.len());
-        call.trace.ran(StoreName::Vectors, begun.elapsed(), || {
-            let how = if exact { "exact".to_owned() } else { format!("ef {kept}") };
-            let of_ids = if conditions > 3 { ", ids" } else { "" };
-            let text =
-                format!("query {} where tenant, type, property{of_ids}; {how}; limit {most}", self.names.vectors);
-            let within = [nearest.tenant().to_string(), wanted.within.of.clone(), wanted.property.clone()];
-            (text, within.to_vec(), count)
-        });
-        let hits = answer.map_err(Failure::fault)?.result.into_iter().map(|point| hit(&wanted.within.of, &point));
-        hits.collect::<Option<_>>().ok_or_else(|| Fault::internal(PART, "a point without an id"))
-    }
-
     /// The vector of a record's property.
     async fn stored(&self, record: &Allowed<VectorOf>, call: Call<'_>) -> Result<Option<Vec<f32>>, Fault> {
         let (wanted, scope) = (record.get(), Scope(record.tenant()));
@@ -139,17 +93,6 @@ impl Inner {
             _ => Err(Fault::internal(PART, "a point without a vector")),
         }
     }
-
-    /// Whether the vectors of a search can be compared with those of the collection.
-    fn compares(&self, nearest: &Nearest) -> bool {
-        nearest.vector.len() == self.dimension
-    }
-}
-
-/// The record that a point stands for.
-fn hit(of: &str, point: &ScoredPoint) -> Option<Hit> {
-    let id = point.payload.get(ID)?.as_str()?.clone();
-    Some(Hit { of: of.to_owned(), id, score: f64::from(point.score) })
 }
 
 /// Whole seconds until a deadline, at least one: what a server gives a search.
@@ -165,19 +108,12 @@ fn background() -> Instant {
 #[async_trait]
 impl Bare for Qdrant {
     async fn nearest(&self, nearest: &Allowed<Nearest>, most: u32, call: Call<'_>) -> Result<Found, Fault> {
-        let (wanted, scope) = (nearest.get(), Scope(nearest.tenant()));
-        if !self.0.compares(wanted) {
-            return Ok(Found { hits: Vec::new(), all: true });
-        }
-        let filter = scope.filter(scope.space(&wanted.within.of, &wanted.property));
-        let walked = most <= WALKED;
-        let mut hits = self.0.search(nearest, filter.clone(), most, !walked, call).await?;
-        if walked && hits.len() < most as usize {
-            // A walk may miss some that are there. Mostly it does not, and there are few; then going through all takes no time.
-            hits = self.0.search(nearest, filter, most, true, call).await?;
-        }
-        let all = hits.len() < most as usize;
-        Ok(Found { hits, all })
+        let found = self.0.looks(&[Look { nearest, most }], call).await?;
+        found.into_iter().next().ok_or_else(|| Fault::internal(PART, "no answer to a search"))
+    }
+
+    async fn nearest_all(&self, looks: &[Look<'_>], call: Call<'_>) -> Result<Vec<Found>, Fault> {
+        self.0.looks(looks, call).await
     }
 
     async fn nearest_among(
@@ -186,14 +122,7 @@ impl Bare for Qdrant {
         ids: &[String],
         call: Call<'_>,
     ) -> Result<Vec<Hit>, Fault> {
-        let (wanted, scope) = (nearest.get(), Scope(nearest.tenant()));
-        if !self.0.compares(wanted) {
-            return Ok(Vec::new());
-        }
-        let (of, property) = (wanted.within.of.as_str(), wanted.property.as_str());
-        let named: Vec<_> = ids.iter().map(|id| scope.vector_id(of, property, id)).collect();
-        let filter = scope.filter(scope.space(of, property).into_iter().chain([Condition::has_id(named)]));
-        self.0.search(nearest, filter, wanted.limit, true, call).await
+        self.0.among(nearest, ids, call).await
     }
 
     async fn vector(&self, record: &Allowed<VectorOf>, call: Call<'_>) -> Result<Option<Vec<f32>>, Fault> {

@@ -113,6 +113,7 @@ macro_rules! contract_suite {
                     words_of_rows,
                     nearest_with_filter,
                     few_among_many,
+                    several_at_once,
                     vectors_come_and_go,
                     coverage_of_properties,
                     vectors_keep_their_position;

@@ -207,6 +207,36 @@ pub async fn few_among_many(stores: Stores) {
     }
 }
 
+/// Several searches at once find what each of them finds, in their order.
+pub async fn several_at_once(stores: Stores) {
+    turned(&stores).await;
+    for who in TENANTS {
+        let south = || Predicate::equals(field("region"), Value::from("south"));
+        let searches = [
+            (Predicate::True, at(0.0), 3),
+            (south(), at(0.0), 1),
+            (Predicate::False, at(0.0), 3),
+            (Predicate::True, vec![1.0, 0.0], 3),
+            (Predicate::True, at(30.0), 1),
+            (Predicate::True, at(0.0), 0),
+            (south(), at(30.0), 9),
+        ];
+        let mut alone = Vec::new();
+        let mut together = Vec::new();
+        for (filter, vector, limit) in searches {
+            alone.push(nearest(&stores, who, filter.clone(), vector.clone(), limit).await);
+            let within = within("Facility", filter);
+            let nearest = Nearest { within, property: "summary".to_owned(), vector, limit };
+            together.push(guard::nearest(&principal(who), &ontology(), nearest).unwrap());
+        }
+        let trace = Trace::default();
+        let found = stores.vectors.nearest_all(&together, call(&trace)).await;
+        assert_eq!(found.into_iter().map(Result::unwrap).collect::<Vec<_>>(), alone, "{who}");
+        assert_eq!(alone.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 0, 0, 1, 0, 2]);
+        assert!(stores.vectors.nearest_all(&[], call(&trace)).await.is_empty());
+    }
+}
+
 async fn stored(stores: &Stores, who: &str, id: &str, filter: Predicate) -> Option<Vec<f32>> {
     let wanted = VectorOf { within: within("Facility", filter), property: "summary".to_owned(), id: id.to_owned() };
     let wanted = guard::vector_of(&principal(who), &ontology(), wanted).unwrap();

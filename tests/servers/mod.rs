@@ -14,6 +14,7 @@ mod positions;
 pub mod proxy;
 mod redis;
 mod standing;
+mod together;
 mod whole;
 
 /// The address of a server, from the variable that the set-up exports; without it, says that the test was skipped.

@@ -57,7 +57,7 @@ impl<'r> Run<'r> {
 /// The work of one request: runs jobs and gathers what crossings bring.
 pub(crate) struct Work<'r> {
     pub run: Run<'r>,
-    loaders: Loaders<'r>,
+    pub(super) loaders: Loaders<'r>,
     pub(super) loaded: Mutex<Loaded>,
     /// The position of the log that everything is read at, or after.
     pub(super) least: u64,

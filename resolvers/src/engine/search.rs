@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use futures_util::future::try_join_all;
+
 use super::cross;
 use super::run::Work;
 use crate::fault::{Code, Fault};
@@ -37,7 +39,7 @@ impl Work<'_> {
             vector,
             limit: similar.first + u32::from(itself.is_some()),
         };
-        let mut hits = self.nearest(nearest).await?;
+        let mut hits = self.nearest(vec![nearest]).await?.pop().unwrap_or_default();
         hits.retain(|hit| Some(&hit.id) != itself);
         hits.truncate(similar.first as usize);
         let found = hits.into_iter().map(|hit| (hit.score, Value::Null, hit)).collect();
@@ -99,15 +101,16 @@ impl Work<'_> {
         }
         let vector = self.embedded(&search.text).await?;
         let mut best: HashMap<(String, String), Hit> = HashMap::new();
-        for (within, properties) in &search.within {
-            for property in properties {
-                let (within, property, vector) = (within.clone(), property.clone(), vector.clone());
-                for hit in self.nearest(Nearest { within, property, vector, limit }).await? {
-                    let known = best.entry((hit.of.clone(), hit.id.clone())).or_insert_with(|| hit.clone());
-                    if hit.score > known.score {
-                        *known = hit;
-                    }
-                }
+        let properties =
+            search.within.iter().flat_map(|(within, properties)| properties.iter().map(move |of| (within, of)));
+        let searches = properties.map(|(within, property)| {
+            let (within, property, vector) = (within.clone(), property.clone(), vector.clone());
+            Nearest { within, property, vector, limit }
+        });
+        for hit in self.nearest(searches.collect()).await?.into_iter().flatten() {
+            let known = best.entry((hit.of.clone(), hit.id.clone())).or_insert_with(|| hit.clone());
+            if hit.score > known.score {
+                *known = hit;
             }
         }
         let mut hits: Vec<Hit> = best.into_values().collect();
@@ -128,11 +131,14 @@ impl Work<'_> {
         run.engine.ports.graph.matching(&allowed, run.call).await
     }
 
-    async fn nearest(&self, nearest: Nearest) -> Result<Vec<Hit>, Fault> {
+    /// The hits of each search. All searches of the request that come to this at the same time are run together.
+    async fn nearest(&self, searches: Vec<Nearest>) -> Result<Vec<Vec<Hit>>, Fault> {
         let run = &self.run;
-        let allowed = guard::nearest(run.principal, &run.bound.served().ontology, nearest)?;
-        let allowed = cross::nearest(run, allowed).await?;
-        run.engine.ports.vectors.nearest(&allowed, run.call).await
+        let allowed = searches.into_iter().map(|nearest| async {
+            let allowed = guard::nearest(run.principal, &run.bound.served().ontology, nearest)?;
+            cross::nearest(run, allowed).await
+        });
+        self.loaders.nearest(try_join_all(allowed).await?).await
     }
 
     async fn vector_of(&self, similar: &Similar, id: &str) -> Result<Vec<f32>, Fault> {
