@@ -17,6 +17,7 @@ pub mod graph;
 pub mod neo4rs_by_hand;
 pub mod rows;
 pub mod sqlx_by_hand;
+pub mod walk;
 
 /// Somebody who answers.
 pub struct Who {

@@ -26,8 +26,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const NAMES: [&str; 6] = ["nested", "hops", "similar", "import", "start", "compile"];
 const HELP: &str = "figures: nested hops similar import start compile; without one, all of these
          peer --neo4j=URL --neo4j-pid=N               beside the Neo4j GraphQL Library and neo4rs by hand
+         walk --neo4j=URL --neo4j-pid=N               the same for walks over many relationships in Neo4j
          rows --postgres=URL --postgres-owner=URL --postgres-pid=N    beside sqlx by hand
-  --ten-million    walk over 10 million relationships instead of 1 million; makes a file of 1.5 GB once, in some minutes
+  --ten-million    hops and walk over 10 million relationships instead of 1 million, which are made in some minutes; the file has 1.5 GB
   --quick          shorter turns";
 
 #[tokio::main]
@@ -61,7 +62,10 @@ async fn main() {
     let value = |name: &str| arguments.iter().find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='));
     let process = |name: &str| value(name).and_then(|pid| pid.parse().ok());
     // Those over servers need these, so they are asked for by name.
-    if let Some(url) = value("--neo4j") {
+    let relationships = if flag("--ten-million") { 10_000_000 } else { 1_000_000 };
+    if let (Some(url), true) = (value("--neo4j"), flag("walk")) {
+        beside::walk::measure(&directory, url, process("--neo4j-pid"), relationships, (turns, span)).await;
+    } else if let Some(url) = value("--neo4j") {
         beside::graph::measure(&directory, url, process("--neo4j-pid"), (turns, span)).await;
     }
     if let (Some(login), Some(owner)) = (value("--postgres"), value("--postgres-owner")) {
@@ -74,7 +78,6 @@ async fn main() {
         nested::measure(&directory.join("chain.db"), turns, span).await;
     }
     if wanted("hops") {
-        let relationships = if flag("--ten-million") { 10_000_000 } else { 1_000_000 };
         hops::measure(&directory.join(format!("people-{relationships}.db")), relationships, 2_000).await;
     }
     if wanted("similar") {

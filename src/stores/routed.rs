@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use quipu_resolvers::change::Entry;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching, Reader};
+use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching, Reader, Standing};
 use quipu_resolvers::read::Read;
 use quipu_resolvers::value::Value;
 use quipu_schema::ontology::Ontology;
@@ -54,6 +54,10 @@ impl Graph for RoutedGraph {
 
     async fn position(&self, tenant: &TenantId) -> Result<u64, Fault> {
         self.of(tenant).position(tenant).await
+    }
+
+    async fn standing(&self, tenant: &TenantId) -> Result<Standing, Fault> {
+        self.of(tenant).standing(tenant).await
     }
 
     async fn prepare(&self, tenant: &TenantId, ontology: &Ontology) -> Result<(), Fault> {

@@ -15,6 +15,7 @@ pub mod proxy;
 mod redis;
 mod standing;
 mod together;
+mod walk;
 mod whole;
 
 /// The address of a server, from the variable that the set-up exports; without it, says that the test was skipped.

@@ -26,7 +26,7 @@ const PORTION: u64 = 10_000;
 pub async fn measure(directory: &Path, url: &str, pid: Option<u32>, turns: (usize, Duration)) {
     fill(url).await;
     let questions = questions();
-    let all = everybody(&directory.join("beside"), url, &questions);
+    let all = everybody(&directory.join("beside"), url, SDL, &questions);
     let answer = same_answers(&all, 0).await;
     let found = answer["data"]["facilities"].as_array().map_or(0, Vec::len);
     assert_eq!(found, 10, "not ten facilities: {answer}");
@@ -50,17 +50,17 @@ fn questions() -> Vec<Question> {
 }
 
 /// The gateway in both ways to tell tenants apart, the library, and the program written by hand.
-fn everybody(folder: &Path, url: &str, questions: &[Question]) -> Vec<Who> {
+pub fn everybody(folder: &Path, url: &str, sdl: &str, questions: &[Question]) -> Vec<Who> {
     let gateway = |tenancy: &str| {
         // Neither of the others writes a line for each request.
         let settings = format!("[graph]\nurl = \"{url}\"\ntenancy = \"{tenancy}\"\n[logs]\nlevel = \"warn\"\n");
-        serving(&settled(&folder.join(tenancy), &settings, SDL))
+        serving(&settled(&folder.join(tenancy), &settings, sdl))
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let definitions = folder.join("definitions.graphql");
     let property = gateway("property");
     let whole = gateway("database");
-    std::fs::write(&definitions, SDL.replace(" @index", "")).expect("definitions");
+    std::fs::write(&definitions, sdl.replace(" @index", "")).expect("definitions");
     let mut library = Command::new("node");
     library.arg(root.join("tests/peer/server.mjs")).env("PEER_NEO4J", url).env("PEER_DEFINITIONS", &definitions);
     library.env("PEER_SECRET", "a key of the benchmarks, 32 bytes long").env("NODE_ENV", "production");
@@ -78,7 +78,7 @@ async fn statements(folder: &Path, url: &str, questions: &[Question]) -> Vec<(&'
     let (credentials, address) = url.rsplit_once('@').expect("credentials");
     let mut counts: Vec<(&'static str, Vec<f64>)> = Vec::new();
     let counter = Counter::before(address);
-    let all = everybody(folder, &format!("{credentials}@{}", counter.address), questions);
+    let all = everybody(folder, &format!("{credentials}@{}", counter.address), SDL, questions);
     for who in &all {
         let mut of_questions = Vec::new();
         for question in 0..questions.len() {
@@ -100,58 +100,85 @@ async fn statements(folder: &Path, url: &str, questions: &[Question]) -> Vec<(&'
 
 /// Fills the database, if it is empty.
 async fn fill(url: &str) {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let (credentials, address) = rest.rsplit_once('@').expect("credentials");
-    let (user, password) = credentials.split_once(':').expect("a password");
-    let config = ConfigBuilder::default().uri(format!("bolt://{address}")).user(user).password(password);
-    let graph = Graph::connect(config.build().expect("settings")).expect("a pool");
+    let filling = Filling::connect(url);
     for index in ["Facility", "Device", "Alert"] {
-        run(&graph, &format!("CREATE CONSTRAINT IF NOT EXISTS FOR (n:{index}) REQUIRE n.id IS UNIQUE"), 0, 0).await;
+        filling.run(&format!("CREATE CONSTRAINT IF NOT EXISTS FOR (n:{index}) REQUIRE n.id IS UNIQUE")).await;
     }
-    run(&graph, "CREATE INDEX IF NOT EXISTS FOR (n:Facility) ON (n.region)", 0, 0).await;
-    run(&graph, "CREATE INDEX IF NOT EXISTS FOR (n:Facility) ON (n.name)", 0, 0).await;
+    filling.run("CREATE INDEX IF NOT EXISTS FOR (n:Facility) ON (n.region)").await;
+    filling.run("CREATE INDEX IF NOT EXISTS FOR (n:Facility) ON (n.name)").await;
     let filled = ["MATCH (n:Alert) RETURN count(n) AS count", "MATCH ()-[r:RAISED]->() RETURN count(r) AS count"];
-    if count(&graph, filled[0]).await == 0 {
-        portions(
-            &graph,
-            FACILITIES,
-            "CREATE (n:Facility {_tenant: $tenant, id: 'f' + i, region: 'region-' + (i % $regions), \
-            name: 'Facility ' + right('0000' + (i * 7919) % $facilities, 5)})",
-        )
-        .await;
-        portions(&graph, DEVICES, "CREATE (n:Device {_tenant: $tenant, id: 'd' + i, battery: (i * 31) % 101, \
-            name: 'Device ' + right('00000' + (i * 7919) % ($facilities * 10), 6), \
-            status: CASE i % 7 WHEN 0 THEN 'OFFLINE' WHEN 1 THEN 'DEGRADED' ELSE 'ONLINE' END}) \
-            WITH n, i MATCH (f:Facility {id: 'f' + i / 10}) \
-            CREATE (f)-[:HAS_DEVICE {_tenant: $tenant, _key: '', since: 1600000000 + (i * 104729) % 90000000, slot: i % 10}]->(n)").await;
-        portions(
-            &graph,
-            ALERTS,
-            "CREATE (n:Alert {_tenant: $tenant, id: 'a' + i, severity: (i * 13) % 5, \
-            message: 'temperature above ' + i % 12 + ' degrees for ' + i % 90 + ' minutes'}) \
-            WITH n, i MATCH (d:Device {id: 'd' + i / 5}) CREATE (d)-[:RAISED {_tenant: $tenant, _key: ''}]->(n)",
-        )
-        .await;
+    if filling.count(filled[0]).await == 0 {
+        filling
+            .portions(
+                FACILITIES,
+                "CREATE (n:Facility {_tenant: $tenant, id: 'f' + i, region: 'region-' + (i % $regions), \
+                 name: 'Facility ' + right('0000' + (i * 7919) % $count, 5)})",
+                FACILITIES,
+            )
+            .await;
+        filling
+            .portions(
+                DEVICES,
+                "CREATE (n:Device {_tenant: $tenant, id: 'd' + i, battery: (i * 31) % 101, \
+                 name: 'Device ' + right('00000' + (i * 7919) % $count, 6), \
+                 status: CASE i % 7 WHEN 0 THEN 'OFFLINE' WHEN 1 THEN 'DEGRADED' ELSE 'ONLINE' END}) \
+                 WITH n, i MATCH (f:Facility {id: 'f' + i / 10}) CREATE (f)-[:HAS_DEVICE \
+                 {_tenant: $tenant, _key: '', since: 1600000000 + (i * 104729) % 90000000, slot: i % 10}]->(n)",
+                DEVICES,
+            )
+            .await;
+        filling
+            .portions(
+                ALERTS,
+                "CREATE (n:Alert {_tenant: $tenant, id: 'a' + i, severity: (i * 13) % 5, \
+                 message: 'temperature above ' + i % 12 + ' degrees for ' + i % 90 + ' minutes'}) \
+                 WITH n, i MATCH (d:Device {id: 'd' + i / 5}) CREATE (d)-[:RAISED {_tenant: $tenant, _key: ''}]->(n)",
+                ALERTS,
+            )
+            .await;
     }
     for filled in filled {
-        assert_eq!(count(&graph, filled).await as u64, ALERTS, "the database holds something else: {filled}");
+        assert_eq!(filling.count(filled).await, ALERTS, "the database holds something else: {filled}");
     }
 }
 
-async fn portions(graph: &Graph, most: u64, create: &str) {
-    for from in (0..most).step_by(PORTION as usize) {
-        let to = most.min(from + PORTION) - 1;
-        run(graph, &format!("UNWIND range($from, $to) AS i {create}"), from, to).await;
+/// Writes by hand, for what is measured.
+pub struct Filling(Graph);
+
+impl Filling {
+    /// On the server at a URL with credentials.
+    pub fn connect(url: &str) -> Self {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let (credentials, address) = rest.rsplit_once('@').expect("credentials");
+        let (user, password) = credentials.split_once(':').expect("a password");
+        let config = ConfigBuilder::default().uri(format!("bolt://{address}")).user(user).password(password);
+        Self(Graph::connect(config.build().expect("settings")).expect("a pool"))
     }
-}
 
-async fn run(graph: &Graph, text: &str, from: u64, to: u64) {
-    let numbers = [("from", from), ("to", to), ("facilities", FACILITIES), ("regions", REGIONS)];
-    let query = numbers.into_iter().fold(Query::new(text.to_owned()), |query, (name, n)| query.param(name, n as i64));
-    graph.run(query.param("tenant", TENANT)).await.unwrap_or_else(|error| panic!("{error}: {text}"));
-}
+    /// Runs a statement.
+    pub async fn run(&self, text: &str) {
+        self.send(text, 0, 0, 0).await;
+    }
 
-async fn count(graph: &Graph, text: &str) -> i64 {
-    let mut rows = graph.execute(Query::new(text.to_owned())).await.expect("it can be counted");
-    rows.next().await.expect("it can be counted").and_then(|row| row.get("count").ok()).expect("a number")
+    /// Runs a statement for each `i` below a number, portion by portion; `count` is a parameter of it.
+    pub async fn portions(&self, most: u64, create: &str, count: u64) {
+        for from in (0..most).step_by(PORTION as usize) {
+            let to = most.min(from + PORTION) - 1;
+            self.send(&format!("UNWIND range($from, $to) AS i {create}"), from, to, count).await;
+        }
+    }
+
+    /// The column `count` of a statement's only row.
+    pub async fn count(&self, text: &str) -> u64 {
+        let mut rows = self.0.execute(Query::new(text.to_owned())).await.expect("it can be counted");
+        let row = rows.next().await.expect("it can be counted");
+        row.and_then(|row| row.get::<i64>("count").ok()).expect("a number") as u64
+    }
+
+    async fn send(&self, text: &str, from: u64, to: u64, count: u64) {
+        let numbers = [("from", from), ("to", to), ("count", count), ("regions", REGIONS)];
+        let query =
+            numbers.into_iter().fold(Query::new(text.to_owned()), |query, (name, n)| query.param(name, n as i64));
+        self.0.run(query.param("tenant", TENANT)).await.unwrap_or_else(|error| panic!("{error}: {text}"));
+    }
 }

@@ -81,7 +81,7 @@ fn parameter(url: &str, names: &[&str]) -> Option<String> {
     let query = query.split('#').next().unwrap_or(query);
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-    pairs.filter(|(name, _)| names.contains(name)).map(|(_, value)| decoded(value)).last()
+    pairs.filter(|(name, _)| names.contains(name)).map(|(_, value)| decoded(value)).next_back()
 }
 
 #[cfg(test)]
