@@ -218,6 +218,14 @@ pub trait Graph: Reader {
         Ok(())
     }
 
+    /// Names of indexes that are made and do not hold everything yet. Until they do, what needs them is slower, and as right.
+    ///
+    /// # Errors
+    /// A store that failed, also at filling one.
+    async fn filling(&self, _tenant: &TenantId) -> Result<Vec<String>, Fault> {
+        Ok(Vec::new())
+    }
+
     /// Removes everything of a tenant, its texts and its position, so that the whole log is applied anew. The position goes last: whoever
     /// is interrupted does it again. Refused where others write the same records.
     async fn clear(&self, tenant: &TenantId) -> Result<(), Fault>;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use quipu_resolvers::guard::TenantId;
@@ -11,10 +12,14 @@ use quipu_schema::diff::{Effect, diff};
 use quipu_schema::ontology::Ontology as Compiled;
 
 use super::failure::Failure;
+use super::progress::{Progress, Unit};
 use super::{block_on, caller, outline, print};
 use crate::app::App;
 use crate::config::Config;
 use crate::tenants;
+
+/// How often publishing looks whether indexes are filled.
+const LOOKING: Duration = Duration::from_millis(250);
 
 /// Check, print, compare and publish ontologies
 #[derive(Debug, Subcommand)]
@@ -142,6 +147,21 @@ impl Diff {
     }
 }
 
+/// Waits until the indexes that were made are filled, and shows how far that is. Whoever interrupts it interrupts nothing else: a server fills them
+/// by itself.
+async fn filled(app: &App, tenant: &TenantId) -> Result<(), Failure> {
+    let mut left = app.ports.graph.filling(tenant).await?;
+    let all = left.len();
+    let mut progress = Progress::begin("filling indexes", all as u64, Unit::Count("indexes"));
+    while !left.is_empty() {
+        progress.set(all.saturating_sub(left.len()) as u64);
+        tokio::time::sleep(LOOKING).await;
+        left = app.ports.graph.filling(tenant).await?;
+    }
+    progress.end();
+    Ok(())
+}
+
 impl Publish {
     async fn run(self, config: Config, sdl: String, ontology: Compiled) -> Result<(), Failure> {
         let app = App::open(config).await?;
@@ -150,6 +170,7 @@ impl Publish {
         let before = app.ports.metadata.ontology(&self.tenant).await?;
         let version = app.ports.metadata.publish(&self.tenant, &sdl, &ontology, &app.now()).await?;
         app.tenants.prepare(&bound).await?;
+        filled(&app, &self.tenant).await?;
         let left = app.relay.left(&self.tenant, &ontology).await?;
         app.close().await;
         let told = match before {

@@ -64,6 +64,10 @@ impl Graph for RoutedGraph {
         self.of(tenant).prepare(tenant, ontology).await
     }
 
+    async fn filling(&self, tenant: &TenantId) -> Result<Vec<String>, Fault> {
+        self.of(tenant).filling(tenant).await
+    }
+
     async fn clear(&self, tenant: &TenantId) -> Result<(), Fault> {
         self.of(tenant).clear(tenant).await
     }

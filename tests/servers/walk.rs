@@ -13,6 +13,32 @@ const RELATIONSHIPS: u64 = 200_000;
 const SDL: &str =
     "type Person @node { id: ID!  name: String!  knows: [Person!]! @relationship(type: \"KNOWS\", direction: OUT) }";
 
+/// People without relationships, with more properties than id and name.
+async fn people(foreign: &Foreign, count: u64, more: &str) {
+    foreign
+        .run(&format!(
+            "UNWIND range(0, {count} - 1) AS i CALL (i) {{ CREATE (:Person {{id: 'p' + i, name: 'Person ' + i{more}}}) }} \
+             IN TRANSACTIONS OF 10000 ROWS"
+        ))
+        .await;
+}
+
+/// A gateway whose tenant `theirs` has the database, and an ontology.
+fn published(foreign: &Foreign, more: &str, sdl: &str) -> Quipu {
+    let quipu = Quipu::empty();
+    quipu.file(
+        "quipu.toml",
+        format!(
+            "[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n[graph.tenants.theirs]\nurl = \"{}\"\n{more}",
+            foreign.url
+        ),
+    );
+    quipu.file("people.graphql", sdl);
+    let ended = quipu.run(&["ontology", "publish", "--tenant", "theirs", "people.graphql"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    quipu
+}
+
 /// The ids along every way of three steps, as `a>b>c>d`.
 fn ways(answer: &Json) -> BTreeSet<String> {
     fn along(person: &Json, so_far: &str, all: &mut BTreeSet<String>) {
@@ -31,12 +57,7 @@ fn ways(answer: &Json) -> BTreeSet<String> {
 async fn walks_over_200_000_relationships() {
     let Some(foreign) = Foreign::empty("servers::walk::walks_over_200_000_relationships").await else { return };
     foreign.run("CREATE CONSTRAINT FOR (n:Person) REQUIRE n.id IS UNIQUE").await;
-    foreign
-        .run(&format!(
-            "UNWIND range(0, {PEOPLE} - 1) AS i CALL (i) {{ CREATE (:Person {{id: 'p' + i, name: 'Person ' + i}}) }} \
-             IN TRANSACTIONS OF 10000 ROWS"
-        ))
-        .await;
+    people(&foreign, PEOPLE, "").await;
     // Squares modulo a prime spread both ends without order.
     foreign
         .run(&format!(
@@ -51,17 +72,7 @@ async fn walks_over_200_000_relationships() {
     let there: u64 = there.parse().expect("a number");
     assert!(there > RELATIONSHIPS * 9 / 10, "{there} relationships");
 
-    let quipu = Quipu::empty();
-    quipu.file(
-        "quipu.toml",
-        format!(
-            "[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n[graph.tenants.theirs]\nurl = \"{}\"\n",
-            foreign.url
-        ),
-    );
-    quipu.file("people.graphql", SDL);
-    let ended = quipu.run(&["ontology", "publish", "--tenant", "theirs", "people.graphql"]);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let quipu = published(&foreign, "", SDL);
     let running = quipu.start(&["serve", "--listen", "127.0.0.1:0"]);
     let token = quipu.token("theirs", &["--subject", "ada"]);
 
@@ -85,4 +96,14 @@ async fn walks_over_200_000_relationships() {
     assert_eq!(counted["peopleConnection"]["totalCount"], PEOPLE);
     assert_eq!(counted["relationshipsConnection"]["totalCount"], there);
     assert_eq!(running.stop().code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_ends_when_indexes_are_filled() {
+    let Some(foreign) = Foreign::empty("servers::walk::publishing_ends_when_indexes_are_filled").await else { return };
+    people(&foreign, 100_000, ", _tenant: 'theirs'").await;
+    published(&foreign, "tenancy = \"property\"\n", &SDL.replace("name: String!", "name: String! @index"));
+    let text = "SHOW INDEXES YIELD state, labelsOrTypes, properties, populationPercent WHERE labelsOrTypes = ['Person'] \
+                RETURN state + ' ' + toString(toInteger(populationPercent)) + ' ' + last(properties) AS text ORDER BY text";
+    assert_eq!(foreign.texts(text).await, ["ONLINE 100 id", "ONLINE 100 name"]);
 }

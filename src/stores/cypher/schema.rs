@@ -21,6 +21,11 @@ pub fn own() -> Vec<String> {
     ]
 }
 
+/// Indexes that do not hold everything yet, and those that never will.
+pub const UNFILLED: &str = "SHOW INDEXES YIELD state, labelsOrTypes, properties, failureMessage WHERE state <> 'ONLINE' \
+    RETURN labelsOrTypes[0] + '(' + reduce(all = '', p IN properties | all + CASE all WHEN '' THEN '' ELSE ', ' END + p) + ')' AS name, \
+    state, coalesce(failureMessage, '') AS failure ORDER BY name";
+
 /// The key of a label: an id once in a tenant.
 pub fn key(label: &str) -> String {
     format!("CREATE CONSTRAINT IF NOT EXISTS FOR (n:{}) REQUIRE (n._tenant, n.id) IS UNIQUE", quoted(label))

@@ -65,4 +65,8 @@ impl Graph for Neo4j {
     async fn prepare(&self, tenant: &TenantId, ontology: &Ontology) -> Result<(), Fault> {
         self.fit(tenant, ontology).await
     }
+
+    async fn filling(&self, _tenant: &TenantId) -> Result<Vec<String>, Fault> {
+        self.unfilled().await
+    }
 }

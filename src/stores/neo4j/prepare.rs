@@ -88,6 +88,23 @@ impl Neo4j {
         Ok(())
     }
 
+    /// Indexes of the database that the server still fills, as `Label(property, ...)`. Those of others count: they are filled by the same
+    /// server at the same time.
+    pub(super) async fn unfilled(&self) -> Result<Vec<String>, Fault> {
+        let statement = Statement { text: schema::UNFILLED.to_owned(), parameters: Vec::new() };
+        let rows = self.0.sessions.read(&statement, Instant::now() + BACKGROUND).await.map_err(Failure::fault)?;
+        let mut names = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let of = |name: &str| column::<String>(row, name).map_err(|cause| Failure::Answer(cause).fault());
+            let (name, state) = (of("name")?, of("state")?);
+            if state == "FAILED" {
+                return Err(Fault::internal(PART, format!("the index {name} could not be filled: {}", of("failure")?)));
+            }
+            names.push(name);
+        }
+        Ok(names)
+    }
+
     /// Indexes the texts of the types of which other properties than before are embedded. The new ones are noted first: changes that come
     /// meanwhile are indexed by them, and what is gone through twice is the same as once.
     async fn fit_texts(&self, tenant: &TenantId, ontology: &Ontology, deadline: Instant) -> Result<(), Failure> {
