@@ -105,10 +105,12 @@ impl Import {
 /// # Errors
 /// When nothing is published for it, or what is published does not compile.
 pub async fn served(app: &App, tenant: &TenantId) -> Result<Arc<Bound>, Failure> {
-    app.tenants.refresh().await?;
+    let refreshed = app.tenants.refresh().await;
     match app.tenants.bound(tenant) {
+        // What is wrong with others, like a database that is away, is not this one's.
         Some(bound) => Ok(bound),
         None => {
+            refreshed?;
             let known: Vec<_> = app.tenants.names().iter().map(ToString::to_string).collect();
             let known = if known.is_empty() { String::new() } else { format!("; there is {}", known.join(", ")) };
             Err(Failure::refused(format!("no tenant {tenant} is served{known}"))

@@ -61,8 +61,11 @@ async fn tenants_on_servers_of_their_own() {
         ),
     );
     quipu.file("farm.graphql", FARM);
+    // One has another label than its type: what is made anew from the log must have it as well.
+    quipu.file("shared.graphql", FARM.replace("type Farm @node", "type Farm @node(labels: [\"Farmstead\"])"));
     for tenant in ["theirs", "shared", "in-file"] {
-        let ended = quipu.run(&["ontology", "publish", "--tenant", tenant, "farm.graphql"]);
+        let file = if tenant == "shared" { "shared.graphql" } else { "farm.graphql" };
+        let ended = quipu.run(&["ontology", "publish", "--tenant", tenant, file]);
         assert_eq!(ended.code, Some(0), "{ended:?}");
         if tenant != "theirs" {
             let farm = json!({"node": "Farm", "id": "a", "properties": {"name": tenant, "region": "EU"}});

@@ -95,6 +95,9 @@ async fn values_of_others_are_read_filtered_sorted_and_paged() {
         return;
     };
     foreign.run(WRITTEN).await;
+    // Relationships that are none of the ontology's, since one end is none of its records.
+    foreign.run("MATCH (e:Event {name: 'no id'}), (x:Place {id: 'x'}) CREATE (e)-[:VISITS]->(x)").await;
+    foreign.run("MATCH (e:Event {id: 'a'}), (x:_Hidden) CREATE (e)-[:VISITS]->(:Elsewhere {id: 'q'}), (:Elsewhere)-[:VISITS]->(x)").await;
     let (events, places) = (foreign.nodes("Event").await, foreign.nodes("Place").await);
     let quipu = gateway(&foreign, "").await;
     let note = json!({"row": "Note", "id": "n", "properties": {"text": "T", "event_id": "7"}});
@@ -160,12 +163,13 @@ async fn values_of_others_are_read_filtered_sorted_and_paged() {
         ])
     );
     let along = r#"{ event(id: "7") { name notes { text event { id } } } notes { event { name visits { name } } }
-        eventsConnection { aggregate { node { at { min max } score { sum } } } } relationships(limit: 9) { id type } }"#;
+        eventsConnection { aggregate { node { at { min max } score { sum } } } } relationships(limit: 9) { id type } relationshipsConnection { totalCount } }"#;
     let answer = ask(along).await;
     assert_eq!(answer["event"], json!({"name": "four", "notes": [{"text": "T", "event": {"id": "7"}}]}));
     assert_eq!(answer["notes"], json!([{"event": {"name": "four", "visits": [{"name": "X"}]}}]));
     let bounds = json!({"min": "2024-05-01T10:00:00.123Z", "max": "2024-05-01T11:00:00.000Z"});
     assert_eq!(answer["eventsConnection"]["aggregate"]["node"], json!({"at": bounds, "score": {"sum": 8.5}}));
+    assert_eq!(answer["relationshipsConnection"]["totalCount"], 3);
     let id = |at: usize| answer["relationships"][at]["id"].as_str().expect("an id").to_owned();
     assert_eq!(
         [id(0), id(1), id(2)],
@@ -179,7 +183,7 @@ async fn values_of_others_are_read_filtered_sorted_and_paged() {
     // To be read, nothing was written to what others have there, and what is ours is told by its label.
     assert_eq!((foreign.nodes("Event").await, foreign.nodes("Place").await), (events, places));
     let text =
-        "MATCH (n) WHERE NOT n:Event AND NOT n:Place UNWIND labels(n) AS text RETURN DISTINCT text ORDER BY text";
+        "MATCH (n) WHERE NOT n:Event|Place|Elsewhere UNWIND labels(n) AS text RETURN DISTINCT text ORDER BY text";
     assert_eq!(foreign.texts(text).await, ["_Quipu", "_QuipuText", "_Text"]);
     assert_eq!(
         foreign.texts("MATCH ()-[r]->() UNWIND keys(r) AS text RETURN DISTINCT text ORDER BY text").await,

@@ -192,6 +192,7 @@ impl<'a> Writer<'a> {
         let labels = self.scope.labels.any(&record.types);
         cypher!(self, "{}:{labels}", record.name());
         self.of_tenant(record, conditions);
+        self.identified(record, conditions);
     }
 
     /// Writes a field as a value to compare and to sort by.
