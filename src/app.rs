@@ -32,6 +32,7 @@ mod stores;
 
 use probes::Probes;
 use stores::Stores;
+pub use stores::plans;
 
 /// Tokens that neighbouring passages of a document share, so that what is said across a border is found.
 const OVERLAP: usize = 32;
@@ -182,6 +183,14 @@ impl App {
             let (sizer, most) = sizer.get_or_init(|| sizer_of(&embedder, &runtime));
             chunk::split(text, sizer.as_ref(), *most, OVERLAP)
         })
+    }
+
+    /// Migrates what opening the stores did not.
+    ///
+    /// # Errors
+    /// When a store cannot be asked.
+    pub async fn migrate(&self) -> Result<(), Fault> {
+        self.stores.migrate().await
     }
 
     /// The Neo4j server that has the graph of a tenant; nothing when it is in the file.

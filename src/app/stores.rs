@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
+use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
@@ -11,11 +12,12 @@ use crate::app::AppError;
 use crate::config::{Config, ConfigError, GraphUrl, MetadataUrl, Secret, Tenancy, TenantGraph, VectorsUrl};
 use crate::ingest::embed::ModelConfig;
 use crate::stores::apart;
+use crate::stores::migrations::Plan;
 use crate::stores::neo4j::{self, Neo4j, TenancyMode};
 use crate::stores::postgres::{self, Postgres};
 use crate::stores::qdrant::{self, Qdrant};
 use crate::stores::routed::RoutedGraph;
-use crate::stores::sqlite::{Embedded, OpenError, Options};
+use crate::stores::sqlite::{self, Embedded, OpenError, Options};
 
 /// Everything that is open.
 pub struct Stores {
@@ -70,6 +72,17 @@ impl Stores {
         Ok(Self { graph, metadata, vectors, neo4j, of_tenants, embedded, postgres })
     }
 
+    /// Migrates what is not migrated when it is opened.
+    ///
+    /// # Errors
+    /// When a store cannot be asked.
+    pub async fn migrate(&self) -> Result<(), Fault> {
+        for neo4j in self.neo4j.iter().chain(self.of_tenants.values()) {
+            neo4j.migrate().await?;
+        }
+        Ok(())
+    }
+
     /// The Neo4j server that has the graph of a tenant; nothing when it is in the file.
     pub fn neo4j(&self, tenant: &TenantId) -> Option<&Neo4j> {
         self.of_tenants.get(tenant).or(self.neo4j.as_ref())
@@ -103,7 +116,40 @@ fn routed(usual: Arc<dyn Graph>, of_tenants: &BTreeMap<TenantId, Neo4j>) -> Arc<
     Arc::new(RoutedGraph::new(usual, named.collect::<HashMap<_, _>>()))
 }
 
+/// What migrating would run on the stores that have something to be migrated. Nothing is written, and no file is made.
+///
+/// # Errors
+/// When a store cannot be asked.
+pub async fn plans(config: &Config) -> Result<Vec<Plan>, AppError> {
+    let mut plans: Vec<Plan> = Vec::new();
+    let usual = neo4j_options(config)?;
+    let of_tenants = config.graph_tenants.iter().map(|(tenant, graph)| options_of(config, tenant, graph));
+    let of_tenants: Vec<neo4j::Options> = of_tenants.collect::<Result<_, _>>()?;
+    let postgres = postgres_options(config)?;
+    let elsewhere = usual.is_some() && postgres.is_some() && config.vectors.url != VectorsUrl::Embedded;
+    for options in usual.iter().chain(&of_tenants) {
+        let plan = Neo4j::plan(options).await?;
+        if !plans.iter().any(|other| other.place == plan.place) {
+            plans.push(plan);
+        }
+    }
+    if let Some(options) = postgres {
+        plans.push(postgres::plan(&options).await?);
+    }
+    if !elsewhere {
+        plans.push(sqlite::plan(&config.store.path).await?);
+    }
+    Ok(plans)
+}
+
 async fn open_neo4j(config: &Config) -> Result<Option<Neo4j>, AppError> {
+    match neo4j_options(config)? {
+        Some(options) => Ok(Some(Neo4j::open(options).await?)),
+        None => Ok(None),
+    }
+}
+
+fn neo4j_options(config: &Config) -> Result<Option<neo4j::Options>, ConfigError> {
     let (graph, GraphUrl::Neo4j(url)) = (&config.graph, &config.graph.url) else { return Ok(None) };
     let database = Database {
         section: "graph".to_owned(),
@@ -113,7 +159,7 @@ async fn open_neo4j(config: &Config) -> Result<Option<Neo4j>, AppError> {
         database: graph.database.as_deref(),
         tenancy: graph.tenancy,
     };
-    Ok(Some(Neo4j::open(database.options(config)?).await?))
+    Ok(Some(database.options(config)?))
 }
 
 /// The databases of tenants that have their own, all at once: each takes its seconds to be found missing.
@@ -122,9 +168,13 @@ async fn open_of_tenants(config: &Config) -> Result<Vec<(TenantId, Neo4j)>, AppE
 }
 
 async fn open_of(config: &Config, tenant: &TenantId, graph: &TenantGraph) -> Result<(TenantId, Neo4j), AppError> {
+    Ok((tenant.clone(), Neo4j::open(options_of(config, tenant, graph)?).await?))
+}
+
+fn options_of(config: &Config, tenant: &TenantId, graph: &TenantGraph) -> Result<neo4j::Options, ConfigError> {
     let section = format!("graph.tenants.{tenant}");
     let GraphUrl::Neo4j(url) = &graph.url else {
-        return Err(ConfigError::one(format!("`{section}.url` is not the URL of a server")).into());
+        return Err(ConfigError::one(format!("`{section}.url` is not the URL of a server")));
     };
     let database = Database {
         section,
@@ -134,7 +184,7 @@ async fn open_of(config: &Config, tenant: &TenantId, graph: &TenantGraph) -> Res
         database: graph.database.as_deref(),
         tenancy: graph.tenancy,
     };
-    Ok((tenant.clone(), Neo4j::open(database.options(config)?).await?))
+    database.options(config)
 }
 
 /// What the settings say of one database.
@@ -176,6 +226,13 @@ impl Database<'_> {
 }
 
 async fn open_postgres(config: &Config) -> Result<Option<Postgres>, AppError> {
+    match postgres_options(config)? {
+        Some(options) => Ok(Some(Postgres::open(options).await?)),
+        None => Ok(None),
+    }
+}
+
+fn postgres_options(config: &Config) -> Result<Option<postgres::Options>, ConfigError> {
     let (metadata, MetadataUrl::Postgres(url)) = (&config.metadata, &config.metadata.url) else { return Ok(None) };
     let [password, owner_password] = config.metadata_passwords()?;
     let owner = metadata.owner_url.as_ref();
@@ -183,10 +240,10 @@ async fn open_postgres(config: &Config) -> Result<Option<Postgres>, AppError> {
         [(Some(url), &password, "metadata.password"), (owner, &owner_password, "metadata.owner_password")]
     {
         if password.is_some() && url.is_some_and(|url| Credentials::of(url.text()).password.is_some()) {
-            return Err(twice(name, "the URL").into());
+            return Err(twice(name, "the URL"));
         }
     }
-    let options = postgres::Options {
+    Ok(Some(postgres::Options {
         url: url.text().to_owned(),
         password,
         owner_url: owner.map(|url| url.text().to_owned()),
@@ -197,8 +254,7 @@ async fn open_postgres(config: &Config) -> Result<Option<Postgres>, AppError> {
         tables: metadata.tables.0.clone(),
         root_certificate: metadata.root_certificate.clone(),
         ..postgres::Options::default()
-    };
-    Ok(Some(Postgres::open(options).await?))
+    }))
 }
 
 async fn open_qdrant(config: &Config) -> Result<Option<Qdrant>, AppError> {

@@ -5,6 +5,7 @@ pub mod bus;
 pub mod cache;
 pub mod clock;
 pub mod cypher;
+pub mod migrations;
 pub mod neo4j;
 pub mod open_tables;
 pub mod postgres;

@@ -24,6 +24,7 @@ mod apply;
 mod decode;
 mod failure;
 mod graph;
+mod migrations;
 mod open;
 mod prepare;
 mod remove;
@@ -33,6 +34,7 @@ mod session;
 pub use adopt::{Coming, Found, Lacking, Node, OfNodes, Others, Relationship};
 use decode::Decoded;
 use failure::Failure;
+pub use migrations::statements;
 pub use open::{OpenError, Options, TenancyMode};
 use session::Sessions;
 
@@ -66,6 +68,7 @@ impl Neo4j {
     /// When it cannot be reached, refuses user or password, is too old, or lacks the database. The message names no credentials.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let sessions = open::connect(&options).await?;
+        migrations::check(&sessions, &options).await?;
         let (labels, made, rows) = (RwLock::default(), Mutex::default(), OnceLock::new());
         let Options { tenancy: mode, namespace, section, .. } = options;
         Ok(Self(Arc::new(Inner { sessions, mode, namespace, section, labels, made, rows })))

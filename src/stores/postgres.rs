@@ -31,7 +31,7 @@ mod tables;
 mod tls;
 mod turns;
 
-pub use migrations::migrate;
+pub use migrations::{migrate, plan};
 pub use open::{OpenError, Options};
 use session::{Failure, Sessions, within};
 use tables::{Opened, Wanted};

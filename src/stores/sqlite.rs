@@ -41,6 +41,7 @@ mod text;
 mod vectors;
 
 use connections::{Connections, Failure, Lease, within};
+pub use migrations::plan;
 pub use open::{APPLICATION_ID, OpenError, Options};
 
 /// Longest time for work that belongs to no request, like applying the log.

@@ -5,6 +5,7 @@ mod demo;
 mod import;
 mod keeping;
 mod meaning;
+mod migrating;
 pub mod quipu;
 mod running;
 mod tour;

@@ -182,7 +182,7 @@ fn planned() -> Ontology {
 
 /// Three tenants of 1,000 facilities, 5,000 devices and 5,000 alerts.
 fn filled(bolt: &mut Bolt, ontology: &Ontology, labels: &Labels) {
-    for text in schema::own().into_iter().chain(schema::of_ontology(ontology, labels)) {
+    for text in quipu::stores::neo4j::statements().chain(schema::of_ontology(ontology, labels)) {
         bolt.run(&text, Vec::new());
     }
     bolt.run("CALL db.awaitIndexes()", Vec::new());

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use quipu::stores::apart;
+use quipu::stores::migrations::State;
 use quipu::stores::neo4j::{Neo4j, Options, TenancyMode};
 use quipu::stores::sqlite::{self, Embedded};
 use quipu_resolvers::fault::Code;
@@ -16,6 +17,7 @@ use quipu_schema::ontology::Direction;
 use quipu_schema::policy::Quantifier;
 use serde_json::json;
 
+use super::bolt::Bolt;
 use super::fixture::*;
 use super::{Stores, skipped};
 
@@ -271,4 +273,31 @@ async fn odd_names() {
             .sorted(vec![up(field(name))]);
         assert_eq!(ask(&stores, "alpha", read).await, json!([[name, [[name]]]]), "{name}");
     }
+}
+
+/// Ten instances that migrate at once, one of which was stopped in the middle before: one of them does it, the others wait for it.
+/// Other tests use the same database, and one of theirs may be quicker.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_at_once_migrate_once() {
+    let Some(options) = options() else {
+        return skipped("ten_at_once_migrate_once", "QUIPU_TEST_NEO4J names no server");
+    };
+    Neo4j::open(options.clone()).await.unwrap().migrate().await.unwrap();
+    let before = Neo4j::plan(&options).await.unwrap();
+    assert!(before.steps.iter().all(|step| step.state == State::Applied), "{before}");
+    let address = options.url.split_once("://").unwrap().1;
+    let mut bolt = Bolt::connect(address, &options.user, &options.password);
+    // Without its notes, and with the turn of somebody who is gone for a second.
+    let forget = "MATCH (m:_QuipuMigration) WHERE m.number > 0 DETACH DELETE m";
+    let taken = "MERGE (m:_QuipuMigration {number: 0}) SET m.holder = 'gone', m.until = timestamp() + 1000";
+    bolt.run(taken, Vec::new());
+    bolt.run(forget, Vec::new());
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let options = options.clone();
+        tasks.spawn(async move { Neo4j::open(options).await.unwrap().migrate().await.unwrap() });
+    }
+    let ran: Vec<i64> = tasks.join_all().await.into_iter().flatten().collect();
+    assert!(ran.len() <= before.steps.len(), "each migration ran in one of them at most: {ran:?}");
+    assert_eq!(Neo4j::plan(&options).await.unwrap(), before, "each is noted once");
 }

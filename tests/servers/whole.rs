@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sqlx::{Connection as _, Executor as _};
 
 use super::address;
 use crate::cli::quipu::{FARM, Quipu, Running};
@@ -99,17 +100,41 @@ async fn positions(running: &Running) {
     }
 }
 
-/// Ten instances that start together migrate once.
+/// The schema that settings name.
+fn schema_of(settings: &str) -> &str {
+    settings.split("schema = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a schema")
+}
+
+/// What would be run is told, nothing is written for it, and a store that is ahead is told of; ten instances that start together
+/// migrate once.
 #[tokio::test]
 async fn instances_that_start_together_migrate_once() {
     let Some(settings) = settings("instances_that_start_together_migrate_once") else { return };
+    let owner = std::env::var("QUIPU_TEST_POSTGRES").expect("as above");
     let quipu = Quipu::empty();
     quipu.file("quipu.toml", &settings);
+    let plan = quipu.run(&["migrate", "--plan"]);
+    assert_eq!(plan.code, Some(0), "{plan:?}");
+    let (graph, rest) = plan.out.split_once("postgres ").expect("two servers");
+    assert!(graph.starts_with("neo4j 127.0.0.1:") && graph.contains("\n  0001  store  "), "{}", plan.out);
+    assert!(rest.contains("pending\n  1 would be run\n"), "{}", plan.out);
+    let again = quipu.run(&["migrate", "--plan"]);
+    assert_eq!(again.out.split_once("postgres ").expect("two servers").1, rest, "nothing was written");
     let ended: Vec<_> = std::thread::scope(|scope| {
         let begun: Vec<_> = (0..10).map(|_| scope.spawn(|| quipu.run(&["migrate"]))).collect();
         begun.into_iter().map(|running| running.join().expect("no panic")).collect()
     });
     assert!(ended.iter().all(|ended| ended.code == Some(0)), "{ended:?}");
+    let plan = quipu.run(&["migrate", "--plan"]);
+    let servers = plan.out.split("file ").next().expect("what is before the file");
+    assert_eq!(servers.matches("  applied\n  up to date\n").count(), 2, "{}", plan.out);
+    let mut owner = sqlx::postgres::PgConnection::connect(&owner).await.expect("the owner");
+    let newer = format!("INSERT INTO {}.migration VALUES (99, 'later', 'abc')", schema_of(&settings));
+    owner.execute(sqlx::AssertSqlSafe(newer)).await.expect("the owner may");
+    let plan = quipu.run(&["migrate", "--plan"]);
+    assert!(plan.code == Some(0) && plan.out.contains("  0099  later  abc  of a newer version\n"), "{plan:?}");
+    let refused = quipu.run(&["migrate"]);
+    assert!(refused.err.contains("was migrated by a newer version (migration 99, this one knows 1)"), "{refused:?}");
     assert!(!quipu.path("quipu.db").exists() || std::env::var("QUIPU_TEST_QDRANT").is_err(), "nothing is in a file");
 }
 

@@ -1,25 +1,10 @@
-//! Constraints and indexes. All are made only where they are not there yet, and while the database is in use.
+//! Constraints and indexes of what an ontology describes. What the gateway needs for itself is in `graph-migrations/neo4j`. All are made only where they are not there yet, and while the database is in use.
 
 use std::collections::BTreeSet;
 
 use quipu_schema::ontology::{Ontology, Scalar};
 
-use super::search::INDEX;
-use super::texts::LABEL;
 use super::{Labels, quoted};
-
-/// What the gateway needs for itself.
-pub fn own() -> Vec<String> {
-    vec![
-        "CREATE CONSTRAINT IF NOT EXISTS FOR (q:_Quipu) REQUIRE q._tenant IS UNIQUE".to_owned(),
-        "CREATE CONSTRAINT IF NOT EXISTS FOR (n:_Row) REQUIRE (n._tenant, n._of, n.id) IS UNIQUE".to_owned(),
-        format!("CREATE CONSTRAINT IF NOT EXISTS FOR (t:{LABEL}) REQUIRE (t._tenant, t._of, t.id) IS UNIQUE"),
-        format!(
-            "CREATE FULLTEXT INDEX {INDEX} IF NOT EXISTS FOR (n:_Text) ON EACH [n._text, n._scope] \
-             OPTIONS {{indexConfig: {{`fulltext.analyzer`: 'standard-no-stop-words'}}}}"
-        ),
-    ]
-}
 
 /// Indexes that do not hold everything yet, and those that never will.
 pub const UNFILLED: &str = "SHOW INDEXES YIELD state, labelsOrTypes, properties, failureMessage WHERE state <> 'ONLINE' \

@@ -157,8 +157,13 @@ fn direct(url: &str) -> Option<String> {
     (known && !rest.is_empty()).then(|| format!("bolt{security}://{}", rest.rsplit('@').next().unwrap_or(rest)))
 }
 
+/// Why a server that answers is not used.
+pub(super) fn refused(options: &Options, message: String, help: &str) -> OpenError {
+    OpenError { section: options.section.clone(), address: address(&options.url), message, help: help.to_owned() }
+}
+
 /// Host and port of a URL, without credentials.
-fn address(url: &str) -> String {
+pub(super) fn address(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = rest.rsplit('@').next().unwrap_or(rest);
     rest.split(['/', '?']).next().unwrap_or(rest).to_owned()

@@ -12,7 +12,7 @@ use quipu_schema::ontology::Ontology;
 use super::apply::{Named, begin, fetch, set_texts};
 use super::failure::Failure;
 use super::session::{Work, query};
-use super::{Neo4j, PART, TenancyMode, column};
+use super::{BACKGROUND, Neo4j, PART, Statement, TenancyMode, column};
 use crate::stores::cypher::apply::{self, Texts};
 use crate::stores::cypher::{Labels, Scope, Tenancy, schema, texts};
 
@@ -57,9 +57,7 @@ impl Neo4j {
 
     /// Makes the constraints and indexes of what is written for the first time, and the gateway's own.
     pub(super) async fn ensure(&self, named: &BTreeSet<Named>, deadline: Instant) -> Result<(), Failure> {
-        for text in schema::own() {
-            self.make(&text, deadline).await?;
-        }
+        self.migrated(deadline).await?;
         if self.0.mode == TenancyMode::Database {
             return Ok(());
         }
@@ -74,8 +72,8 @@ impl Neo4j {
     }
 
     /// Makes a constraint or an index, once in a process.
-    async fn make(&self, text: &str, deadline: Instant) -> Result<(), Failure> {
-        if self.0.made.lock().unwrap_or_else(PoisonError::into_inner).contains(text) {
+    pub(super) async fn make(&self, text: &str, deadline: Instant) -> Result<(), Failure> {
+        if self.is_made(text) {
             return Ok(());
         }
         match self.0.sessions.run(text, deadline).await {
@@ -84,7 +82,7 @@ impl Neo4j {
             Err(Failure::Store(neo4rs::Error::Neo4j(error))) if error.code().contains("AlreadyExists") => {}
             Err(failure) => return Err(failure),
         }
-        self.0.made.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned());
+        self.note_made(text);
         Ok(())
     }
 
@@ -103,6 +101,14 @@ impl Neo4j {
             names.push(name);
         }
         Ok(names)
+    }
+
+    pub(super) fn is_made(&self, text: &str) -> bool {
+        self.0.made.lock().unwrap_or_else(PoisonError::into_inner).contains(text)
+    }
+
+    pub(super) fn note_made(&self, text: &str) {
+        self.0.made.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned());
     }
 
     /// Indexes the texts of the types of which other properties than before are embedded. The new ones are noted first: changes that come

@@ -1,28 +1,24 @@
 //! Numbered changes of the schema, forward only, by its owner. What ran is noted with its checksum.
 
-use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, query, query_as, query_scalar, raw_sql};
 
 use super::open::{OpenError, Options};
-
-/// One step.
-struct Migration {
-    number: i32,
-    name: &'static str,
-    text: &'static str,
-}
+use crate::stores::migrations::{Migration, Plan, Ran, compare, missing};
 
 const MIGRATIONS: &[Migration] =
     &[Migration { number: 1, name: "store", text: include_str!("../../../graph-migrations/postgres/0001_store.sql") }];
 
-/// Number of the newest known migration.
-fn newest() -> i32 {
-    MIGRATIONS.last().map_or(0, |migration| migration.number)
-}
-
-fn checksum(migration: &Migration) -> String {
-    Sha256::digest(migration.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+/// What migrating would run. Nothing is written.
+///
+/// # Errors
+/// When the server cannot be reached.
+pub async fn plan(options: &Options) -> Result<Plan, OpenError> {
+    let mut connection = options.connect_owner().await?;
+    let ran = ran(&mut connection, options).await;
+    let _ = connection.close().await;
+    let ran = ran.map_err(|error| options.failed("does not tell what ran on it", &error))?.unwrap_or_default();
+    Ok(Plan::of(format!("postgres {}, schema {}", options.place(), options.schema), MIGRATIONS, &ran))
 }
 
 /// Brings the schema up to date as its owner, and gives the login role its rights. Instances that start together wait for each other;
@@ -30,14 +26,14 @@ fn checksum(migration: &Migration) -> String {
 ///
 /// # Errors
 /// When the server cannot be reached as the owner, or a migration is not the one this version knows.
-pub async fn migrate(options: &Options) -> Result<Vec<i32>, OpenError> {
+pub async fn migrate(options: &Options) -> Result<Vec<i64>, OpenError> {
     let mut owner = options.connect_owner().await?;
     let outcome = under_lock(&mut owner, options).await;
     let _ = owner.close().await;
     outcome
 }
 
-async fn under_lock(owner: &mut PgConnection, options: &Options) -> Result<Vec<i32>, OpenError> {
+async fn under_lock(owner: &mut PgConnection, options: &Options) -> Result<Vec<i64>, OpenError> {
     let failed = |error: sqlx::Error| options.failed("cannot be migrated", &error);
     // Held until the connection ends. The wait is as long as the others need.
     let lock = "SELECT pg_advisory_lock(hashtextextended('quipu migrations ' || $1, 0))";
@@ -54,15 +50,15 @@ async fn under_lock(owner: &mut PgConnection, options: &Options) -> Result<Vec<i
         raw_sql(AssertSqlSafe(path)).execute(&mut *owner).await.map_err(failed)?;
     }
     let before = ran(owner, options).await.map_err(failed)?.unwrap_or_default();
-    compare(&before).map_err(|problem| options.error(problem.0, problem.1))?;
+    compare(MIGRATIONS, &before).map_err(|problem| options.error(problem.0, problem.1))?;
     let mut done = Vec::new();
-    for migration in MIGRATIONS.iter().filter(|known| !before.iter().any(|(number, _)| *number == known.number)) {
+    for migration in missing(MIGRATIONS, &before) {
         let mut transaction = owner.begin().await.map_err(failed)?;
         raw_sql(migration.text).execute(&mut *transaction).await.map_err(failed)?;
         query("INSERT INTO migration (number, name, checksum) VALUES ($1, $2, $3)")
-            .bind(migration.number)
+            .bind(i32::try_from(migration.number).unwrap_or(i32::MAX))
             .bind(migration.name)
-            .bind(checksum(migration))
+            .bind(migration.checksum())
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -73,34 +69,17 @@ async fn under_lock(owner: &mut PgConnection, options: &Options) -> Result<Vec<i
     Ok(done)
 }
 
-/// Numbers and checksums of what ran; `None` when nothing ever did.
-async fn ran(connection: &mut PgConnection, options: &Options) -> Result<Option<Vec<(i32, String)>>, sqlx::Error> {
+/// What ran; `None` when nothing ever did.
+async fn ran(connection: &mut PgConnection, options: &Options) -> Result<Option<Vec<Ran>>, sqlx::Error> {
     let table = format!("{}.migration", options.schema);
     let there: bool =
         query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(&table).fetch_one(&mut *connection).await?;
     if !there {
         return Ok(None);
     }
-    let text = format!("SELECT number, checksum FROM {table} ORDER BY number");
-    Ok(Some(query_as(AssertSqlSafe(text)).fetch_all(connection).await?))
-}
-
-/// Compares what ran with what is known here; a difference is what is wrong, and what can be done.
-fn compare(ran: &[(i32, String)]) -> Result<(), (String, &'static str)> {
-    if let Some((number, _)) = ran.iter().find(|(number, _)| *number > newest()) {
-        let message = format!("was migrated by a newer version (migration {number}, this one knows {})", newest());
-        return Err((message, "use the newer version of quipu"));
-    }
-    for migration in MIGRATIONS {
-        if let Some((_, sum)) = ran.iter().find(|(number, _)| *number == migration.number)
-            && *sum != checksum(migration)
-        {
-            let message =
-                format!("its migration {:04} ({}) is not the one this version knows", migration.number, migration.name);
-            return Err((message, "use the version of quipu that migrated the database"));
-        }
-    }
-    Ok(())
+    let text = format!("SELECT number::bigint, name, checksum FROM {table} ORDER BY number");
+    let rows: Vec<(i64, String, String)> = query_as(AssertSqlSafe(text)).fetch_all(connection).await?;
+    Ok(Some(rows.into_iter().map(|(number, name, checksum)| Ran { number, name, checksum }).collect()))
 }
 
 /// Whether everything ran that has to; asked as the login role.
@@ -110,7 +89,7 @@ pub(super) async fn check(connection: &mut PgConnection, options: &Options) -> R
     let Some(ran) = ran(connection, options).await.map_err(failed)? else {
         return Err(options.error(format!("is not migrated: there is no schema {} to be used", options.schema), help));
     };
-    compare(&ran).map_err(|problem| options.error(problem.0, problem.1))?;
+    compare(MIGRATIONS, &ran).map_err(|problem| options.error(problem.0, problem.1))?;
     if ran.len() < MIGRATIONS.len() {
         let message = format!("is not migrated: {} of {} migrations ran", ran.len(), MIGRATIONS.len());
         return Err(options.error(message, help));

@@ -91,7 +91,7 @@ impl Options {
         self.error(format!("{what}: {error}"), "look at the server's log")
     }
 
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         PgConnectOptions::from_str(&self.url).map_or_else(|_| "(address)".to_owned(), |known| place_of(&known))
     }
 

@@ -1,15 +1,12 @@
 //! Numbered changes of the file's format, forward only. The number of the last one is the file's `user_version`.
 
-use sha2::{Digest, Sha256};
+use std::path::Path;
+
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-/// One step of the format.
-struct Migration {
-    number: i64,
-    name: &'static str,
-    text: &'static str,
-}
+use super::open::{self, OpenError, Options};
+use crate::stores::migrations::{Migration, Plan, Ran};
 
 const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "store", text: include_str!("../../../graph-migrations/sqlite/0001_store.sql") },
@@ -21,8 +18,20 @@ pub(super) fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |migration| migration.number)
 }
 
-fn checksum(migration: &Migration) -> String {
-    Sha256::digest(migration.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+/// What migrating would run. Nothing is written, and no file is made.
+///
+/// # Errors
+/// When there is a file that is no store, or that cannot be read.
+pub async fn plan(path: &Path) -> Result<Plan, OpenError> {
+    let ran = open::ran(path, &Options::default()).await?;
+    Ok(Plan::of(format!("file {}", path.display()), MIGRATIONS, &ran))
+}
+
+/// What ran on a file that has notes.
+pub(super) async fn ran(connection: &mut SqliteConnection) -> Result<Vec<Ran>, sqlx::Error> {
+    let text = "SELECT number, name, checksum FROM migration ORDER BY number";
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(text).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(number, name, checksum)| Ran { number, name, checksum }).collect())
 }
 
 /// Compares what was run on a file with what is known here; a difference is returned as a message.
@@ -30,11 +39,10 @@ pub(super) async fn check(connection: &mut SqliteConnection, version: i64) -> Re
     if version == 0 {
         return Ok(None);
     }
-    let ran: Vec<(i64, String)> =
-        sqlx::query_as("SELECT number, checksum FROM migration ORDER BY number").fetch_all(connection).await?;
+    let ran = ran(connection).await?;
     for migration in MIGRATIONS.iter().filter(|migration| migration.number <= version) {
-        let known = ran.iter().find(|(number, _)| *number == migration.number);
-        if known.is_none_or(|(_, sum)| *sum != checksum(migration)) {
+        let known = ran.iter().find(|ran| ran.number == migration.number);
+        if known.is_none_or(|ran| ran.checksum != migration.checksum()) {
             let (number, name) = (migration.number, migration.name);
             return Ok(Some(format!("its migration {number:04} ({name}) is not the one this version knows")));
         }
@@ -57,7 +65,7 @@ pub(super) async fn run(connection: &mut SqliteConnection) -> Result<(), sqlx::E
         sqlx::query("INSERT INTO migration (number, name, checksum) VALUES (?, ?, ?)")
             .bind(migration.number)
             .bind(migration.name)
-            .bind(checksum(migration))
+            .bind(migration.checksum())
             .execute(&mut *transaction)
             .await?;
         let mark = format!("PRAGMA user_version = {}", migration.number);

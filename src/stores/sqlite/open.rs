@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::migrations;
+use crate::stores::migrations::Ran;
 
 /// Quipu's number in the header of its files: "QUIP".
 pub const APPLICATION_ID: u32 = 0x5155_4950;
@@ -124,8 +125,28 @@ pub(super) enum Found {
     Store(i64),
 }
 
-/// Looks at a file without changing it.
+/// Looks at a file without changing it, and refuses one that is not to be used.
 pub(super) async fn look(path: &Path, options: &Options) -> Result<Found, OpenError> {
+    match glance(path)? {
+        None => Ok(Found::Nothing),
+        Some(at_rest) => Ok(Found::Store(check_contents(path, options, at_rest).await?)),
+    }
+}
+
+/// What ran on a file, which may be of a newer version; nothing on none.
+pub(super) async fn ran(path: &Path, options: &Options) -> Result<Vec<Ran>, OpenError> {
+    let Some(at_rest) = glance(path)? else { return Ok(Vec::new()) };
+    let torn =
+        |error: sqlx::Error| OpenError::new(path, format!("cannot be read: {error}"), "restore the file from a backup");
+    let mut connection = options.reading(path).immutable(at_rest).connect().await.map_err(torn)?;
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await.map_err(torn)?;
+    let ran = if version == 0 { Vec::new() } else { migrations::ran(&mut connection).await.map_err(torn)? };
+    let _ = connection.close().await;
+    Ok(ran)
+}
+
+/// Whether there is a store, as far as its header tells, and whether nobody has it open: it is without a write-ahead log.
+fn glance(path: &Path) -> Result<Option<bool>, OpenError> {
     let unreadable =
         |error: std::io::Error| OpenError::new(path, error.to_string(), "check the path and its permissions");
     let length = match std::fs::metadata(path) {
@@ -144,12 +165,12 @@ pub(super) async fn look(path: &Path, options: &Options) -> Result<Found, OpenEr
                 format!("restore the file from a backup, or remove {} if its changes are not needed", log.display());
             return Err(OpenError::new(path, "is missing or empty, but its write-ahead log is there", help));
         }
-        return Ok(Found::Nothing);
+        return Ok(None);
     }
     let mut header = Vec::with_capacity(100);
     File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)).map_err(unreadable)?;
     check_header(path, &header, length, log_length > 0)?;
-    Ok(Found::Store(check_contents(path, options, log_length == 0).await?))
+    Ok(Some(log_length == 0))
 }
 
 fn side_file(path: &Path, suffix: &str) -> PathBuf {

@@ -23,7 +23,7 @@ async fn ten_at_once_migrate_once() {
             ran
         });
     }
-    let ran: Vec<i32> = tasks.join_all().await.into_iter().flatten().collect();
+    let ran: Vec<i64> = tasks.join_all().await.into_iter().flatten().collect();
     assert_eq!(ran, [1], "each migration ran in one of them");
     let mut owner = plain(&server.owner, &options).await;
     let noted: i64 = query_scalar("SELECT count(*) FROM migration").fetch_one(&mut owner).await.unwrap();
