@@ -56,23 +56,16 @@ impl Adopt {
             clock: app.ports.clock.clone(),
             bound,
         };
-        if self.yes && self.assign_ids {
-            let given = adoption.give().await?;
-            print(format_args!("{given} ids and keys were given\n"));
-        }
-        let mut progress = Progress::begin("looking", 0, Unit::Count("nodes and relationships"));
-        let plan = adoption.plan(self.assign_ids && !self.yes, &mut |more| progress.add(more)).await;
-        progress.end();
-        let plan = plan?;
-        print(told(&plan, adoption.others.are_marked()));
-        if !plan.problems.is_empty() {
-            let count: u64 = plan.problems.iter().map(|problem| problem.found.count).sum();
-            return Err(Failure::refused(format!("{count} things do not fit the ontology, so nothing is adopted"))
-                .help("mend the graph or the ontology, and look again"));
-        }
+        let mut plan = look(&adoption, self.assign_ids).await?;
         if !self.yes {
             print(format_args!("nothing was written; with --yes it is adopted\n"));
             return Ok(());
+        }
+        if self.assign_ids {
+            // Not before everything else fits.
+            let given = adoption.give().await?;
+            print(format_args!("{given} ids and keys were given\n"));
+            plan = look(&adoption, false).await?;
         }
         self.adopt(&app, &adoption, &plan).await?;
         app.close().await;
@@ -99,6 +92,24 @@ impl Adopt {
         }
         Ok(())
     }
+}
+
+/// Looks through everything, and tells what is there.
+///
+/// # Errors
+/// When something does not fit.
+async fn look(adoption: &Adoption, give: bool) -> Result<Plan, Failure> {
+    let mut progress = Progress::begin("looking", 0, Unit::Count("nodes and relationships"));
+    let plan = adoption.plan(give, &mut |more| progress.add(more)).await;
+    progress.end();
+    let plan = plan?;
+    print(told(&plan, adoption.others.are_marked()));
+    if plan.problems.is_empty() {
+        return Ok(plan);
+    }
+    let count: u64 = plan.problems.iter().map(|problem| problem.found.count).sum();
+    Err(Failure::refused(format!("{count} things do not fit the ontology, so nothing is adopted"))
+        .help("mend the graph or the ontology, and look again"))
 }
 
 /// The plan, for people.

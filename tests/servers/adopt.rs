@@ -102,11 +102,15 @@ async fn what_does_not_fit_is_told() {
             "CREATE (a:Event {id: 'a', name: 'same'}), (:Event {id: 'b', name: 'same'}), (:Event {id: 'twice', name: '1'}), \
              (:Event {id: 'twice', name: '2'}), (:Event {id: 'c'}), (:Event {id: 'd', name: 4}), \
              (:Event {id: 'e', name: 'e', at: 'yesterday'}), (:Event {id: 'f', name: 'f', day: duration('P1D')}), \
-             (:Event:Place {id: 'g', name: 'g'}), (:Event {id: reduce(all = '', i IN range(1, 600) | all + 'x'), name: 'long'}), (p:Place {id: 'p', name: 'p'}), (o:Other), \
+             (:Event:Place {id: 'g', name: 'g'}), (:Event {id: reduce(all = '', i IN range(1, 600) | all + 'x'), name: 'long'}), (p:Place {id: 'p', name: 'p'}), (o:Other), (:Event {name: 'no id'}), \
              (a)-[:VISITS {share: 'half'}]->(p), (a)-[:VISITS]->(p), (a)-[:VISITS]->(o), (p)-[:VISITS]->(a)",
         )
         .await;
     let quipu = gateway(&foreign, "").await;
+    let before = foreign.nodes("Event").await;
+    let ended = adopt(&quipu, &["--assign-ids", "--yes"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(foreign.nodes("Event").await, before, "no id is given before all else fits");
     let ended = adopt(&quipu, &["--yes"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     for told in [
