@@ -13,6 +13,7 @@ mod import;
 mod load;
 mod nested;
 mod process;
+mod recall;
 mod report;
 mod servers;
 mod similar;
@@ -28,6 +29,7 @@ const HELP: &str = "figures: nested hops similar import start compile; without o
          peer --neo4j=URL --neo4j-pid=N               beside the Neo4j GraphQL Library and neo4rs by hand
          walk --neo4j=URL --neo4j-pid=N               the same for walks over many relationships in Neo4j
          rows --postgres=URL --postgres-owner=URL --postgres-pid=N    beside sqlx by hand
+         recall --qdrant=URL                          what searches in Qdrant find of the nearest
   --ten-million    hops and walk over 10 million relationships instead of 1 million, which are made in some minutes; the file has 1.5 GB
   --quick          shorter turns";
 
@@ -71,7 +73,11 @@ async fn main() {
     if let (Some(login), Some(owner)) = (value("--postgres"), value("--postgres-owner")) {
         beside::rows::measure(&directory, login, owner, process("--postgres-pid"), (turns, span)).await;
     }
-    if arguments.iter().any(|argument| argument.starts_with("--neo4j=") || argument.starts_with("--postgres=")) {
+    if let Some(url) = value("--qdrant") {
+        recall::measure(&directory, url, if flag("--quick") { 5_000 } else { 50_000 }, 200).await;
+    }
+    let servers = ["--neo4j=", "--postgres=", "--qdrant="];
+    if arguments.iter().any(|argument| servers.iter().any(|server| argument.starts_with(server))) {
         return;
     }
     if wanted("nested") {
