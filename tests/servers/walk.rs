@@ -79,7 +79,7 @@ async fn walks_over_200_000_relationships() {
     for walk in 0..20 {
         let id = format!("p{}", walk * 7_919 % PEOPLE);
         let query = format!(
-            "{{ person(id: \"{id}\") {{ id knows(limit: 100) {{ id knows(limit: 100) {{ id knows(limit: 100) {{ id }} }} }} }} }}"
+            "{{ person(id: \"{id}\") {{ id knows(limit: 50) {{ id knows(limit: 50) {{ id knows(limit: 50) {{ id }} }} }} }} }}"
         );
         let found = ways(&data(&running, &token, &query).await);
         let by_hand = foreign
