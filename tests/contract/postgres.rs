@@ -54,6 +54,11 @@ impl Server {
     }
 }
 
+/// An address with one more parameter.
+pub fn with_parameter(url: &str, parameter: &str) -> String {
+    format!("{url}{}{parameter}", if url.contains('?') { '&' } else { '?' })
+}
+
 /// Rows, registry and log in Postgres, a graph and vectors in a file of their own.
 pub async fn beside(metadata: Postgres) -> Stores {
     let directory = tempfile::tempdir().unwrap();

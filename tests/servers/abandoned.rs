@@ -244,7 +244,7 @@ impl Servers {
         let graph = quipu::stores::neo4j::Options { url, pool: 1, wait: LONG, ..graph };
         let mut rows = server.fresh();
         let name = format!("abandoned_{}", std::process::id());
-        rows.url.push_str(&format!("?application_name={name}"));
+        rows.url = contract::postgres::with_parameter(&rows.url, &format!("application_name={name}"));
         (rows.connections, rows.wait) = (1, LONG);
         let redis = match std::env::var("QUIPU_TEST_REDIS").ok().filter(|url| !url.is_empty()) {
             Some(url) => Some(Redis::open(options(&url, "abandoned")).await.unwrap_or_else(|error| panic!("{error}"))),

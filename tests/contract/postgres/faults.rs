@@ -15,7 +15,7 @@ use sqlx::{query, query_scalar};
 use super::super::Stores;
 use super::super::changes::{log, refused};
 use super::super::fixture::*;
-use super::{Server, beside, plain, server};
+use super::{Server, beside, plain, server, with_parameter};
 
 async fn opened(server: &Server, change: impl FnOnce(&mut Options)) -> (Options, Stores) {
     let mut options = server.fresh();
@@ -117,7 +117,9 @@ async fn late_and_crowded() {
 async fn abandoned_statements_are_stopped() {
     let Some(server) = server("contract::postgres::faults::abandoned_statements_are_stopped") else { return };
     let name = format!("abandoning_{}", std::process::id());
-    let (options, stores) = opened(&server, |options| options.url.push_str(&format!("&application_name={name}"))).await;
+    let (options, stores) =
+        opened(&server, |options| options.url = with_parameter(&options.url, &format!("application_name={name}")))
+            .await;
     crowd(&stores).await;
     let mut login = plain(&server.login, &options).await;
     let text = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state = 'active'";
@@ -145,7 +147,9 @@ async fn abandoned_statements_are_stopped() {
 async fn broken_connections_are_replaced() {
     let Some(server) = server("contract::postgres::faults::broken_connections_are_replaced") else { return };
     let name = format!("breaking_{}", std::process::id());
-    let (options, stores) = opened(&server, |options| options.url.push_str(&format!("&application_name={name}"))).await;
+    let (options, stores) =
+        opened(&server, |options| options.url = with_parameter(&options.url, &format!("application_name={name}")))
+            .await;
     fill(&stores).await;
     let stores = Arc::new(stores);
     let mut login = plain(&server.login, &options).await;
