@@ -17,6 +17,7 @@ mod answers;
 mod apart;
 mod changes;
 mod publishing;
+mod running;
 mod statements;
 
 /// Tables that others made, in a schema of their own, and options for a gateway that may show them.
