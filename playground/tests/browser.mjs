@@ -51,7 +51,8 @@ export async function setBattery(token, { id, battery }) {
     'mutation ($id: ID!, $battery: Int!) { updateDevices(where: { id: { eq: $id } }, update: { battery: { set: $battery } }) { devices { id battery } } }',
     { id, battery },
   );
-  assert.deepEqual(answer, { data: { updateDevices: { devices: [{ id, battery }] } } });
+  assert.equal(answer.errors, undefined, JSON.stringify(answer.errors));
+  assert.deepEqual(answer.data, { updateDevices: { devices: [{ id, battery }] } });
 }
 
 /** A browser with a fresh profile; `close()` ends it and removes the profile. */
