@@ -9,9 +9,9 @@ use super::graph::{Filling, everybody};
 use super::{Question, compare, database, same_answers};
 
 const SDL: &str = include_str!("../../people.graphql");
-const TWO: &str = "query Two($id: ID!) { people(where: {id: {eq: $id}}) { id \
+const TWO: &str = "query Two($id: ID!) { people(where: {id: {eq: $id}}, limit: 1) { id \
     knows(limit: 50, sort: [{id: ASC}]) { id knows(limit: 50, sort: [{id: ASC}]) { id } } } }";
-const THREE: &str = "query Three($id: ID!) { people(where: {id: {eq: $id}}) { id knows(limit: 50, sort: [{id: ASC}]) { id \
+const THREE: &str = "query Three($id: ID!) { people(where: {id: {eq: $id}}, limit: 1) { id knows(limit: 50, sort: [{id: ASC}]) { id \
     knows(limit: 50, sort: [{id: ASC}]) { id knows(limit: 50, sort: [{id: ASC}]) { id } } } } }";
 
 /// Relationships of each person on average.
