@@ -40,6 +40,11 @@ CREATE (d)-[:VISITS {since: datetime('2024-05-03T00:00:00Z')}]->(x)";
 
 /// A gateway whose tenant `theirs` has that graph.
 pub async fn gateway(foreign: &Foreign, more: &str) -> Quipu {
+    published(foreign, more, EVENTS)
+}
+
+/// A gateway whose tenant `theirs` has the database, by an ontology.
+pub fn published(foreign: &Foreign, more: &str, sdl: &str) -> Quipu {
     let quipu = Quipu::empty();
     quipu.file(
         "quipu.toml",
@@ -48,8 +53,8 @@ pub async fn gateway(foreign: &Foreign, more: &str) -> Quipu {
             foreign.url
         ),
     );
-    quipu.file("events.graphql", EVENTS);
-    let ended = quipu.run(&["ontology", "publish", "--tenant", "theirs", "events.graphql"]);
+    quipu.file("theirs.graphql", sdl);
+    let ended = quipu.run(&["ontology", "publish", "--tenant", "theirs", "theirs.graphql"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     quipu
 }

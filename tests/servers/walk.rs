@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use super::foreign::Foreign;
-use super::standing::data;
-use crate::cli::quipu::Quipu;
+use super::standing::{data, published};
 
 const PEOPLE: u64 = 20_000;
 const RELATIONSHIPS: u64 = 200_000;
@@ -21,22 +20,6 @@ async fn people(foreign: &Foreign, count: u64, more: &str) {
              IN TRANSACTIONS OF 10000 ROWS"
         ))
         .await;
-}
-
-/// A gateway whose tenant `theirs` has the database, and an ontology.
-fn published(foreign: &Foreign, more: &str, sdl: &str) -> Quipu {
-    let quipu = Quipu::empty();
-    quipu.file(
-        "quipu.toml",
-        format!(
-            "[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n[graph.tenants.theirs]\nurl = \"{}\"\n{more}",
-            foreign.url
-        ),
-    );
-    quipu.file("people.graphql", sdl);
-    let ended = quipu.run(&["ontology", "publish", "--tenant", "theirs", "people.graphql"]);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    quipu
 }
 
 /// The ids along every way of three steps, as `a>b>c>d`.

@@ -37,7 +37,7 @@ impl Sessions {
     pub(super) async fn read(&self, statement: &Statement, deadline: Instant) -> Result<Vec<Row>, Failure> {
         let mut tries = self.tries(deadline).await?;
         loop {
-            match within(deadline, Box::pin(self.read_once(statement, deadline))).await {
+            match within(deadline, self.read_once(statement, deadline)).await {
                 Ok(rows) => {
                     tries.won();
                     return Ok(rows);
@@ -68,7 +68,7 @@ impl Sessions {
         let mut tries = self.tries(deadline).await?;
         loop {
             let once = async { Ok(self.graph.run(Query::new(text.to_owned())).await?) };
-            match within(deadline, Box::pin(once)).await {
+            match within(deadline, once).await {
                 Ok(()) => {
                     tries.won();
                     return Ok(());
@@ -82,7 +82,7 @@ impl Sessions {
     pub(super) async fn transact<W: Work>(&self, work: &W, deadline: Instant) -> Result<W::Done, Failure> {
         let mut tries = self.tries(deadline).await?;
         loop {
-            match within(deadline, Box::pin(self.transact_once(work))).await {
+            match within(deadline, self.transact_once(work)).await {
                 Ok(done) => {
                     tries.won();
                     return Ok(done);
@@ -185,9 +185,14 @@ impl Tries<'_> {
     }
 }
 
-/// Waits for work, until the deadline. The driver's futures are some 9 KB: boxed, they are not copied again into each future around them.
-async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    timeout_at(deadline.into(), work).await.unwrap_or(Err(Failure::Late))
+/// Waits for work, until the deadline. The driver's futures are some 9 KB: boxed at once, they are not copied again into each future
+/// around them.
+fn within<'w, T: Send + 'w>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, Failure>> + Send + 'w,
+) -> impl Future<Output = Result<T, Failure>> + Send + 'w {
+    let work = timeout_at(deadline.into(), Box::pin(work));
+    async move { work.await.unwrap_or(Err(Failure::Late)) }
 }
 
 /// A statement for the driver. With a deadline, the server ends it by itself when that has passed.
