@@ -19,6 +19,7 @@ use quipu_resolvers::value::Value;
 pub mod adopt;
 pub mod apply;
 pub mod labels;
+pub mod migrations;
 mod native;
 mod outcome;
 mod predicate;

@@ -13,14 +13,12 @@ use super::apply::fetch;
 use super::failure::Failure;
 use super::open::{self, OpenError};
 use super::session::{Sessions, Work, query};
-use super::{Neo4j, Options, Parameter, Statement, column};
+use super::{Neo4j, Options, column};
+use crate::stores::cypher::migrations;
 use crate::stores::migrations::{Migration, Plan, Ran, compare, missing};
 
 const MIGRATIONS: &[Migration] =
     &[Migration { number: 1, name: "store", text: include_str!("../../../graph-migrations/neo4j/0001_store.cypher") }];
-
-/// What has to be there before anything is noted.
-const NOTES: &str = "CREATE CONSTRAINT IF NOT EXISTS FOR (m:_QuipuMigration) REQUIRE m.number IS UNIQUE";
 
 /// How long one instance may be at it before others take over, in milliseconds.
 const LEASE: i64 = 30_000;
@@ -48,10 +46,7 @@ fn parts(text: &str) -> Vec<String> {
 
 /// What ran on a database, in order.
 async fn ran(sessions: &Sessions, deadline: Instant) -> Result<Vec<Ran>, Failure> {
-    let text = "MATCH (m:_QuipuMigration) WHERE m.number > 0 \
-                RETURN m.number AS number, m.name AS name, m.checksum AS checksum ORDER BY number";
-    let asked = Statement { text: text.to_owned(), parameters: Vec::new() };
-    let rows = sessions.read(&asked, deadline).await?;
+    let rows = sessions.read(&migrations::ran(), deadline).await?;
     rows.iter().map(|row| note(row).map_err(Failure::Answer)).collect()
 }
 
@@ -103,7 +98,7 @@ impl Neo4j {
         let sessions = &self.0.sessions;
         let mut ran = ran(sessions, deadline).await?;
         if missing(MIGRATIONS, &ran).next().is_some() {
-            self.make(NOTES, deadline).await?;
+            self.make(migrations::NOTES, deadline).await?;
             while !sessions.transact(&Taking { me: &me }, deadline).await? {
                 sleep(PAUSE).await;
             }
@@ -135,14 +130,7 @@ impl Work for Taking<'_> {
     type Done = bool;
 
     async fn work(&self, transaction: &mut Txn) -> Result<bool, Failure> {
-        // Setting something first waits for whoever else is at the node; what is read after that is what they left.
-        let text = "MERGE (m:_QuipuMigration {number: 0}) SET m.asked = timestamp() \
-                    WITH m, coalesce(m.until, 0) < timestamp() OR m.holder = $me AS mine \
-                    FOREACH (x IN CASE WHEN mine THEN [1] ELSE [] END | SET m.holder = $me, m.until = timestamp() + $lease) \
-                    RETURN mine";
-        let me = ("me".to_owned(), Parameter::Text(self.me.to_owned()));
-        let parameters = vec![me, ("lease".to_owned(), Parameter::Int(LEASE))];
-        let rows = fetch(transaction, &Statement { text: text.to_owned(), parameters }).await?;
+        let rows = fetch(transaction, &migrations::take(self.me, LEASE)).await?;
         let row = rows.first().ok_or_else(|| Failure::Answer("no row came back".to_owned()))?;
         column(row, "mine").map_err(Failure::Answer)
     }
@@ -157,9 +145,7 @@ impl Work for Leaving<'_> {
     type Done = ();
 
     async fn work(&self, transaction: &mut Txn) -> Result<(), Failure> {
-        let text = "MATCH (m:_QuipuMigration {number: 0}) WHERE m.holder = $me SET m.until = 0";
-        let parameters = vec![("me".to_owned(), Parameter::Text(self.me.to_owned()))];
-        transaction.run(query(&Statement { text: text.to_owned(), parameters }, None)).await?;
+        transaction.run(query(&migrations::leave(self.me), None)).await?;
         Ok(())
     }
 }
@@ -173,14 +159,8 @@ impl Work for Noting {
     type Done = ();
 
     async fn work(&self, transaction: &mut Txn) -> Result<(), Failure> {
-        let Ran { number, name, checksum } = self.note.clone();
-        let text = "MERGE (m:_QuipuMigration {number: $number}) SET m.name = $name, m.checksum = $checksum";
-        let parameters = vec![
-            ("number".to_owned(), Parameter::Int(number)),
-            ("name".to_owned(), Parameter::Text(name)),
-            ("checksum".to_owned(), Parameter::Text(checksum)),
-        ];
-        transaction.run(query(&Statement { text: text.to_owned(), parameters }, None)).await?;
+        let Ran { number, name, checksum } = &self.note;
+        transaction.run(query(&migrations::note(*number, name, checksum), None)).await?;
         Ok(())
     }
 }
