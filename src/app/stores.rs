@@ -13,7 +13,7 @@ use crate::config::{Config, ConfigError, GraphUrl, MetadataUrl, Secret, Tenancy,
 use crate::ingest::embed::ModelConfig;
 use crate::stores::apart;
 use crate::stores::migrations::Plan;
-use crate::stores::neo4j::{self, Neo4j, TenancyMode};
+use crate::stores::neo4j::{self, Gathering, Neo4j, TenancyMode};
 use crate::stores::postgres::{self, Postgres};
 use crate::stores::qdrant::{self, Qdrant};
 use crate::stores::routed::RoutedGraph;
@@ -215,6 +215,7 @@ impl Database<'_> {
             database: self.database.map(str::to_owned),
             pool: graph.connections.get(),
             wait: graph.wait,
+            gathering: if graph.gather { Gathering::default() } else { Gathering::Never },
             tenancy: match self.tenancy {
                 Tenancy::Property => TenancyMode::Property,
                 Tenancy::Database => TenancyMode::Database,

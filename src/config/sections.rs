@@ -138,6 +138,8 @@ sections! {
         connections: NonZeroUsize = count(32);
         /// Longest wait for a connection before a request is refused with OVERLOADED.
         wait: Duration = seconds(2);
+        /// Under load, reads of a tenant that differ in their values alone are asked together, as one statement.
+        gather: bool = true;
     }
 
     /// Rows, keys, the log of changes and published ontologies.

@@ -29,10 +29,12 @@ pub mod schema;
 pub mod search;
 pub mod stored;
 pub mod texts;
+mod together;
 mod window;
 
 pub use labels::Labels;
 use record::Enclosing;
+pub use together::Question;
 
 /// How the records of a tenant are told from those of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,11 +115,7 @@ impl From<&str> for Parameter {
 
 /// A read at the root: one row with one column, `o`, the outcome.
 pub fn read(read: &Read, scope: Scope<'_>) -> Statement {
-    let mut writer = Writer::new(scope);
-    writer.put("RETURN ");
-    writer.outcome(read, Enclosing::Nothing);
-    writer.put(" AS o");
-    writer.finish()
+    Question::new(read, scope).into_alone()
 }
 
 /// A read by keys: one row per key with the columns `i`, the position of the key from 0, and `o`, its outcome.
@@ -135,6 +133,8 @@ pub fn read_many(read: &Read, keys: &[Value], scope: Scope<'_>) -> Statement {
 struct Writer<'a> {
     scope: Scope<'a>,
     statement: Statement,
+    /// Values of the question: where each stands in the text, and which parameter it is.
+    values: Vec<(usize, usize)>,
     aliases: u32,
 }
 
@@ -152,11 +152,15 @@ impl<'a> Writer<'a> {
         if let Tenancy::Property(tenant) = scope.tenancy {
             parameters.push(("t".to_owned(), Parameter::Text(tenant.clone())));
         }
-        Self { scope, statement: Statement { text, parameters }, aliases: 0 }
+        Self { scope, statement: Statement { text, parameters }, values: Vec::with_capacity(8), aliases: 0 }
     }
 
     fn finish(self) -> Statement {
         self.statement
+    }
+
+    fn finish_with_values(self) -> (Statement, Vec<(usize, usize)>) {
+        (self.statement, self.values)
     }
 
     fn put(&mut self, text: &str) {
@@ -168,8 +172,14 @@ impl<'a> Writer<'a> {
         let _ = fmt::Write::write_fmt(&mut self.statement.text, text);
     }
 
-    /// Writes a `$name` for the value.
+    /// Writes a `$name` for a value of the question.
     fn bind(&mut self, value: Parameter) {
+        self.values.push((self.statement.text.len(), self.statement.parameters.len()));
+        self.bind_fixed(value);
+    }
+
+    /// Writes a `$name` for a value that no row can have, like a limit.
+    fn bind_fixed(&mut self, value: Parameter) {
         // The names count the values of the question alone.
         let number = self.statement.parameters.len();
         cypher!(self, "$p{number}");

@@ -23,9 +23,11 @@ mod adopt;
 mod apply;
 mod decode;
 mod failure;
+mod gather;
 mod graph;
 mod migrations;
 mod open;
+mod pace;
 mod prepare;
 mod remove;
 mod rows;
@@ -34,8 +36,9 @@ mod session;
 pub use adopt::{Coming, Found, Lacking, Node, OfNodes, Others, Relationship};
 use decode::Decoded;
 use failure::Failure;
+use gather::Gather;
 pub use migrations::statements;
-pub use open::{OpenError, Options, TenancyMode};
+pub use open::{Gathering, OpenError, Options, TenancyMode};
 use session::Sessions;
 
 /// The name of this part in the log.
@@ -50,6 +53,8 @@ pub struct Neo4j(Arc<Inner>);
 
 struct Inner {
     sessions: Sessions,
+    gather: Gather,
+    gathering: Gathering,
     mode: TenancyMode,
     namespace: String,
     /// The section of the settings that speaks of it.
@@ -70,8 +75,9 @@ impl Neo4j {
         let sessions = open::connect(&options).await?;
         migrations::check(&sessions, &options).await?;
         let (labels, made, rows) = (RwLock::default(), Mutex::default(), OnceLock::new());
-        let Options { tenancy: mode, namespace, section, .. } = options;
-        Ok(Self(Arc::new(Inner { sessions, mode, namespace, section, labels, made, rows })))
+        let Options { tenancy: mode, namespace, section, pool, gathering, .. } = options;
+        let gather = Gather::new(pool, gathering);
+        Ok(Self(Arc::new(Inner { sessions, gather, gathering, mode, namespace, section, labels, made, rows })))
     }
 
     /// The name of a tenant in the database.
@@ -96,7 +102,7 @@ impl Neo4j {
     }
 
     /// Writes a statement for a tenant.
-    fn written(&self, tenant: &TenantId, write: impl FnOnce(Scope<'_>) -> Statement) -> Statement {
+    fn written<T>(&self, tenant: &TenantId, write: impl FnOnce(Scope<'_>) -> T) -> T {
         let (tenancy, labels) = (self.tenancy(tenant), self.labels(tenant));
         write(Scope { tenancy: &tenancy, labels: &labels })
     }
@@ -127,12 +133,17 @@ fn column<T: serde::de::DeserializeOwned>(row: &neo4rs::Row, name: &str) -> Resu
 #[async_trait]
 impl Reader for Neo4j {
     async fn read(&self, read: &Allowed<Read>, call: Call<'_>) -> Result<Value, Fault> {
-        let statement = self.written(read.tenant(), |scope| cypher::read(read.get(), scope));
-        self.query(statement, call, |rows| {
-            let row = rows.first().ok_or("no row came back")?;
-            column::<Decoded>(row, "o").map(|decoded| decoded.0)
-        })
-        .await
+        let tenant = read.tenant();
+        let question = self.written(tenant, |scope| cypher::Question::new(read.get(), scope));
+        match self.0.gathering {
+            _ if !question.is_for_several() => self.asked_alone(question.into_alone(), call).await,
+            Gathering::Never => self.asked_alone(question.into_alone(), call).await,
+            Gathering::UnderLoad(_) => self.gathered(tenant, question, call).await,
+            Gathering::Always => {
+                let outcomes = self.query(cypher::Question::together(&[&question]), call, |rows| by_position(rows, 1));
+                Ok(outcomes.await?.pop().unwrap_or_default())
+            }
+        }
     }
 
     async fn read_many(&self, read: &Allowed<Read>, keys: &[Value], call: Call<'_>) -> Result<Vec<Value>, Fault> {

@@ -1,6 +1,6 @@
 //! Golden statements of Neo4j, and their plans on a real server: indexes are walked in order and stop at the limit.
 
-use quipu::stores::cypher::{self, Labels, Parameter, Scope, Statement, Tenancy, schema, search};
+use quipu::stores::cypher::{self, Labels, Parameter, Question, Scope, Statement, Tenancy, schema, search};
 use quipu_resolvers::ports::{Matching, Within};
 use quipu_resolvers::read::{Field, Pick, Place, Predicate, Read, Related, Scope as Among, Via};
 use quipu_resolvers::value::Value;
@@ -225,5 +225,41 @@ fn plans() {
             let sorts = plan.lines().any(|line| matches!(line.trim(), "Top" | "Sort"));
             assert!(!sorts, "{name} sorts the whole tenant:\n{}\n{plan}", statement.text);
         }
+        let Asked::Root(read) = asked else { continue };
+        let question = Question::new(&read, Scope { tenancy: &tenancy, labels: &labels });
+        if question.is_for_several() {
+            let several = Question::together(&[&question, &question]);
+            assert_eq!(without_values(&bolt.plan(&several)), without_values(&plan), "{name}: {}", several.text);
+        }
     }
+}
+
+/// Several reads of one shape: their statement differs from that of one in where it has its values from.
+#[test]
+fn together() {
+    let (tenancy, labels) = (Tenancy::Property("alpha".to_owned()), Labels::of(&ontology()));
+    let question = |region: &str, floor: i64, limit: u32| {
+        let devices = along("HAS_DEVICE", Direction::Out, "Device", vec![pick(Field::Id)]);
+        let devices = devices.filtered(compare("battery?", Operator::Gt, Value::Int(floor)));
+        let read = all("Facility", vec![pick(Field::Id), Pick::Read(Box::new(devices))]).first(limit);
+        let read = read.filtered(Predicate::equals(field("region"), Value::from(region)));
+        Question::new(&read, Scope { tenancy: &tenancy, labels: &labels })
+    };
+    let (north, south) = (question("north", 1, 5), question("south", 2, 5));
+    assert_eq!(north.shape("alpha"), south.shape("alpha"));
+    // How many are wanted is said once for all of them, and so is whose they are.
+    assert_ne!(north.shape("alpha"), question("north", 1, 6).shape("alpha"));
+    assert_ne!(north.shape("alpha"), north.shape("beta"));
+    let statement = Question::together(&[&north, &south]);
+    golden("together", &format!("{}\n\nparameters: {}", statement.text, parameters(&statement)));
+}
+
+/// A plan without the names of values, and without the operator that goes through several questions.
+fn without_values(plan: &str) -> Vec<String> {
+    let lines = plan.lines().filter(|line| line.trim() != "Unwind");
+    let word = |word: &str| match word.starts_with("$p") || word.starts_with("asked[") {
+        true => "?".to_owned(),
+        false => word.to_owned(),
+    };
+    lines.map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" ")).collect()
 }

@@ -16,6 +16,7 @@ mod conditions;
 mod cypher_plans;
 pub mod embedded;
 mod fixture;
+mod gathered;
 mod keeping;
 pub mod neo4j;
 mod outcomes;
@@ -176,6 +177,21 @@ contract_suite!(on_neo4j, crate::contract::neo4j::opened);
 contract_suite!(on_postgres, crate::contract::postgres::opened);
 contract_suite!(on_qdrant, crate::contract::qdrant::opened);
 contract_suite!(on_servers, crate::contract::servers::opened);
+
+// What is asked together is written in another way than what is asked alone.
+mod on_neo4j_together {
+    contract_suite!(@cases crate::contract::neo4j::together,
+        conditions:
+            comparisons, texts_are_literal, lists_and_json, unknown_is_neither, quantifiers, conditions_on_relationships, long_alternatives,
+            type_names;
+        outcomes: values_come_out_typed, totals_and_figures, figures_per_parent, predicates_as_values, several_types, unknown_types_are_empty;
+        reads: nested_three_levels, relationships_as_records, relationships_by_id, parallel_relationships, tenants_do_not_mix, late_is_a_fault;
+        visibility: hidden_records_are_nowhere, hidden_in_conditions, relationships_of_hidden_nodes;
+        windows:
+            limits_and_offsets, absent_values_have_a_place, every_page_forwards, every_page_backwards, between_two_positions,
+            pages_by_relationship_property, pages_over_several_types
+    );
+}
 
 // Of a database that others write as well, what is asked and written in another way than where tenants share one.
 mod on_a_database_of_its_own {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use quipu::stores::apart;
 use quipu::stores::migrations::State;
-use quipu::stores::neo4j::{Neo4j, Options, TenancyMode};
+use quipu::stores::neo4j::{Gathering, Neo4j, Options, TenancyMode};
 use quipu::stores::sqlite::{self, Embedded};
 use quipu_resolvers::fault::Code;
 use quipu_resolvers::guard;
@@ -41,6 +41,7 @@ pub fn at(url: &str) -> Options {
         database: None,
         pool: 8,
         wait: Duration::from_secs(10),
+        gathering: Gathering::default(),
         tenancy: TenancyMode::Property,
         namespace: format!("{started}-{}/", NEXT.fetch_add(1, Ordering::Relaxed)),
         section: "graph".to_owned(),
@@ -57,6 +58,16 @@ pub async fn opened(case: &str) -> Option<Stores> {
     Some(beside(graph).await)
 }
 
+/// The same, where every read is asked like several together.
+pub async fn together(case: &str) -> Option<Stores> {
+    let Some(options) = options() else {
+        skipped(case, "QUIPU_TEST_NEO4J names no server");
+        return None;
+    };
+    let graph = Neo4j::open(Options { gathering: Gathering::Always, ..options }).await;
+    Some(beside(graph.unwrap_or_else(|error| panic!("{error}; {}", error.help))).await)
+}
+
 /// A graph with all else embedded.
 async fn beside(graph: Neo4j) -> Stores {
     let directory = tempfile::tempdir().unwrap();
@@ -68,7 +79,7 @@ async fn beside(graph: Neo4j) -> Stores {
 }
 
 /// Says so and gives nothing when there is no server.
-async fn graph(test: &str, change: impl FnOnce(&mut Options)) -> Option<Stores> {
+pub async fn graph(test: &str, change: impl FnOnce(&mut Options)) -> Option<Stores> {
     let Some(mut options) = options() else {
         skipped(&format!("contract::neo4j::{test}"), "QUIPU_TEST_NEO4J names no server");
         return None;

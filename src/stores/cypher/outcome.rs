@@ -200,7 +200,7 @@ impl Writer<'_> {
 }
 
 /// Whether anything is computed over records, here or below.
-fn has_figures(read: &Read) -> bool {
+pub(super) fn has_figures(read: &Read) -> bool {
     let inner = read.targets.iter().flat_map(|target| &target.picks);
     !read.figures.is_empty() || inner.into_iter().any(|pick| matches!(pick, Pick::Read(inner) if has_figures(inner)))
 }

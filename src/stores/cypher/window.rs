@@ -97,11 +97,11 @@ impl Writer<'_> {
     pub(super) fn limit(&mut self, window: &Window) {
         if window.offset > 0 {
             self.put(" SKIP ");
-            self.bind(Parameter::Int(i64::from(window.offset)));
+            self.bind_fixed(Parameter::Int(i64::from(window.offset)));
         }
         if let Some(limit) = window.limit {
             self.put(" LIMIT ");
-            self.bind(Parameter::Int(i64::from(limit)));
+            self.bind_fixed(Parameter::Int(i64::from(limit)));
         }
     }
 }

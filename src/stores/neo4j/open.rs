@@ -42,6 +42,8 @@ pub struct Options {
     pub pool: usize,
     /// Longest wait for a connection.
     pub wait: Duration,
+    /// When reads of one shape are asked together.
+    pub gathering: Gathering,
     /// How tenants are told apart.
     pub tenancy: TenancyMode,
     /// What stands before the names of tenants in the database, so that several gateways can share it; mostly empty.
@@ -53,6 +55,24 @@ pub struct Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options").field("url", &self.url).field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// When reads of a tenant that differ in their values alone are asked together, as one statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gathering {
+    /// Never: each is asked alone.
+    Never,
+    /// When some of them run already: as many as are expected to be answered in that time.
+    UnderLoad(Duration),
+    /// Also a single one is asked like several, which takes longer; for tests.
+    Always,
+}
+
+impl Default for Gathering {
+    /// Under load, for 10 ms: those that wait for one another should not wait long.
+    fn default() -> Self {
+        Self::UnderLoad(Duration::from_millis(10))
     }
 }
 

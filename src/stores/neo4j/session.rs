@@ -24,13 +24,20 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct Sessions {
     graph: Graph,
     permits: Arc<Semaphore>,
+    most: usize,
     wait: Duration,
     budget: Budget,
 }
 
 impl Sessions {
     pub(super) fn new(graph: Graph, most: usize, wait: Duration) -> Self {
-        Self { graph, permits: Arc::new(Semaphore::new(most.max(1))), wait, budget: Budget::default() }
+        let most = most.max(1);
+        Self { graph, permits: Arc::new(Semaphore::new(most)), most, wait, budget: Budget::default() }
+    }
+
+    /// Whether at least half of the connections are free.
+    pub(super) fn is_idle(&self) -> bool {
+        self.permits.available_permits() * 2 >= self.most
     }
 
     /// The rows of a statement that reads.
