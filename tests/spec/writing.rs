@@ -120,6 +120,28 @@ async fn hostile_72_the_same_idempotency_key_writes_once() {
     }
 }
 
+/// Each writing field of a request is a change of its own: under one key each is written, and none twice.
+#[tokio::test]
+async fn one_key_for_several_fields() {
+    let world = World::empty().await;
+    let query = r#"mutation { a: createVehicles(input: [{name: "Van"}]) { vehicles { id name } } b: createVehicles(input: [{name: "Car"}]) { vehicles { id name } }
+        c: updateVehicles(where: {name: {eq: "Car"}}, update: {name: {set: "Bus"}}) { vehicles { name } } }"#;
+    for tenant in TENANTS {
+        let who = admin(tenant);
+        let first = world.keyed(&who, query, "k").await;
+        assert_eq!(first["errors"], json!(null), "{first}");
+        assert_eq!(first["data"]["c"]["vehicles"], json!([{"name": "Bus"}]));
+        assert_ne!(first["data"]["a"]["vehicles"][0]["id"], first["data"]["b"]["vehicles"][0]["id"]);
+        let again = world.keyed(&who, query, "k").await;
+        for field in ["a", "b"] {
+            let ids = |answer: &Json| answer["data"][field]["vehicles"][0]["id"].clone();
+            assert_eq!(ids(&again), ids(&first));
+        }
+        let names = world.data(&who, "{ vehicles(sort: [{ name: ASC }]) { name } }").await;
+        assert_eq!(names["vehicles"], json!([{"name": "Bus"}, {"name": "Van"}]));
+    }
+}
+
 #[tokio::test]
 async fn validate_rules_refuse_writes_and_hidden_records_are_not_there_to_be_written() {
     let world = World::filled().await;

@@ -63,18 +63,29 @@ pub(crate) struct Work<'r> {
     pub(super) least: u64,
     /// The last position that was written; 0 for none.
     wrote: AtomicU64,
+    /// Writing fields that have begun.
+    writes: AtomicU64,
 }
 
 impl<'r> Work<'r> {
     /// Work with that many crossings.
     pub fn new(run: Run<'r>, crossings: usize) -> Self {
         let loaded = std::iter::repeat_with(|| None).take(crossings).collect();
-        Self { run, loaders: Loaders::new(run), loaded: Mutex::new(loaded), least: 0, wrote: AtomicU64::new(0) }
+        let (wrote, writes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { run, loaders: Loaders::new(run), loaded: Mutex::new(loaded), least: 0, wrote, writes }
     }
 
     /// The same, where the graph is known to hold the log up to a position, and nothing older may be answered.
     pub fn not_before(self, least: u64) -> Self {
         Self { least, ..self }
+    }
+
+    /// The key of the next writing field of a request, under which it is written once: that of the request for the first one. No other
+    /// request has the others, since what a client sends has no spaces.
+    pub(super) fn next_key(&self, ask: &Ask) -> Option<String> {
+        let before = self.writes.fetch_add(1, Ordering::Relaxed);
+        let key = ask.idempotency_key.as_ref()?;
+        Some(if before == 0 { key.clone() } else { format!("{key} {}", before + 1) })
     }
 
     /// Notes that a change is in the log.

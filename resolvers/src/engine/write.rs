@@ -23,13 +23,13 @@ impl<'r> Work<'r> {
     /// The outcome of a writing field.
     pub(super) async fn write(&self, write: &Write, ask: &Ask) -> Result<Value, Fault> {
         let run = &self.run;
-        let key = ask.idempotency_key.as_ref().map(|key| format!("{key}/{}", write.of));
-        let mut draft = Draft::new(*run, key);
+        let key = self.next_key(ask);
+        let mut draft = Draft::new(*run, key.as_ref().map(|key| format!("{key}/{}", write.of)));
         let (creates, mut ids) = self.drafted(write, &mut draft).await?;
         let digest = digest(ask);
         let change = draft.finish()?;
         let terms = Terms {
-            idempotency_key: ask.idempotency_key.as_deref(),
+            idempotency_key: key.as_deref(),
             digest: Some(&digest),
             actor: run.principal.subject.as_deref(),
             at: &scalar::stamp_ms(run.engine.ports.clock.now_ms()),
