@@ -57,13 +57,25 @@ const fn on(name: &'static str, places: &'static [Place], parameters: &'static [
 pub(crate) const OPERATIONS: [&str; 8] =
     ["READ", "AGGREGATE", "CREATE", "UPDATE", "DELETE", "CREATE_RELATIONSHIP", "DELETE_RELATIONSHIP", "SUBSCRIBE"];
 
+/// The words of `writes:`.
+const WRITES: [&str; 3] = ["CREATE", "UPDATE", "DELETE"];
+
 const TYPE: &[Place] = &[Place::Type];
 const FIELD: &[Place] = &[Place::Field];
 const TYPE_OR_FIELD: &[Place] = &[Place::Type, Place::Field];
 
 const SIGNATURES: [Signature; 19] = [
     on("node", TYPE, &[may("labels", Shape::Texts), may("plural", Shape::Text)]),
-    on("table", TYPE, &[may("name", Shape::Text), may("plural", Shape::Text), may("schema", Shape::Text)]),
+    on(
+        "table",
+        TYPE,
+        &[
+            may("name", Shape::Text),
+            may("plural", Shape::Text),
+            may("schema", Shape::Text),
+            may("writes", Shape::Words(&WRITES)),
+        ],
+    ),
     on("relationshipProperties", TYPE, &[]),
     on("limit", TYPE, &[may("default", Shape::Number), may("max", Shape::Number)]),
     on("cache", TYPE, &[must("ttl", Shape::Number)]),
@@ -74,7 +86,7 @@ const SIGNATURES: [Signature; 19] = [
     ),
     on("join", FIELD, &[may("on", Shape::Text), may("by", Shape::Text)]),
     on("alias", FIELD, &[must("property", Shape::Text)]),
-    on("column", FIELD, &[must("name", Shape::Text)]),
+    on("column", FIELD, &[may("name", Shape::Text), may("generated", Shape::Word(&["ALWAYS", "BY_DEFAULT"]))]),
     on("unique", FIELD, &[]),
     on("index", FIELD, &[]),
     on("embed", FIELD, &[]),

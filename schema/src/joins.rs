@@ -131,6 +131,7 @@ fn implicit(column: &str, required: bool) -> Property {
         unique: false,
         indexed: true,
         default: None,
+        generated: None,
         embed: false,
         selectable: false,
         filterable: true,

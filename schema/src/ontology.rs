@@ -44,7 +44,7 @@ pub enum Kind {
     Row {
         /// Name of the table.
         table: String,
-        /// Set when the table is there already and belongs to others: its rows are read, and never written.
+        /// Set when the table is there already and belongs to others.
         mapped: Option<Mapped>,
     },
 }
@@ -56,6 +56,44 @@ pub struct Mapped {
     pub schema: String,
     /// Name of the column that holds the id. Other properties are stored under the names of their columns.
     pub id: String,
+    /// What the API does to its rows (`@table(writes)`); nothing unless it is said.
+    pub writes: Writes,
+}
+
+/// What the API can do to records, beside reading them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Writes {
+    /// Make them.
+    pub create: bool,
+    /// Change them.
+    pub update: bool,
+    /// Remove them.
+    pub delete: bool,
+}
+
+impl Writes {
+    /// Everything, as with records of our own.
+    pub const ALL: Self = Self { create: true, update: true, delete: true };
+
+    /// Whether there is anything that it can do.
+    pub fn any(self) -> bool {
+        self.create || self.update || self.delete
+    }
+
+    /// The words of it, as the SDL has them.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        let all = [(self.create, "CREATE"), (self.update, "UPDATE"), (self.delete, "DELETE")];
+        all.into_iter().filter_map(|(said, word)| said.then_some(word))
+    }
+}
+
+/// What the database itself does about the value of a column, `@column(generated)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Generated {
+    /// It sets one where none is given to a new row.
+    ByDefault,
+    /// It alone sets it.
+    Always,
 }
 
 /// One kind of record: a node type or a row type.
@@ -152,6 +190,8 @@ pub struct Property {
     pub indexed: bool,
     /// `@default(value)`, checked against the type.
     pub default: Option<Value>,
+    /// `@column(generated)`: the database has a value for new rows. Columns of tables of others only.
+    pub generated: Option<Generated>,
     /// `@embed`: the text gets a vector and takes part in full-text search.
     pub embed: bool,
     /// `@selectable(onRead: false)` takes the field out of outputs.
@@ -300,6 +340,18 @@ impl Scalar {
     }
 }
 
+impl Property {
+    /// Whether a new record or relationship cannot be made without a value given for it.
+    pub fn is_demanded(&self) -> bool {
+        self.required && self.default.is_none() && self.generated.is_none()
+    }
+
+    /// Whether it can be given a value at all.
+    pub fn is_given(&self) -> bool {
+        self.generated != Some(Generated::Always)
+    }
+}
+
 impl EntityType {
     /// True for node types.
     pub fn is_node(&self) -> bool {
@@ -314,6 +366,11 @@ impl EntityType {
         }
     }
 
+    /// What the API can do to its records: everything, unless they are rows of others.
+    pub fn writes(&self) -> Writes {
+        self.mapped().map_or(Writes::ALL, |(_, mapped)| mapped.writes)
+    }
+
     /// The field of that name, whatever its sort.
     pub fn field(&self, name: &str) -> Option<FieldOf<'_>> {
         if let Some(property) = self.properties.get(name) {
@@ -323,6 +380,11 @@ impl EntityType {
             return Some(FieldOf::Relationship(relationship));
         }
         self.joins.get(name).map(FieldOf::Join)
+    }
+
+    /// Whether the id of a new record can be left to the database.
+    pub fn id_is_generated(&self) -> bool {
+        self.properties.get("id").is_some_and(|id| id.generated.is_some())
     }
 
     /// The property that is stored under that name.

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use crate::catalog::{Catalog, Entry, Named, Role};
 use crate::names;
-use crate::ontology::{EnumType, EnumValue, Property, Scalar};
+use crate::ontology::{EnumType, EnumValue, Generated, Property, Scalar};
 use crate::policy::Policy;
 use crate::problem::{Code, Problems, Span};
 use crate::syntax::{Directive, Field, Lit, Literal, find};
@@ -77,6 +77,7 @@ pub(crate) fn property(
         unique: has("unique"),
         indexed: has("index") || has("unique"),
         default: None,
+        generated: generated(field),
         embed: has("embed"),
         selectable: !says_no("selectable", "onRead"),
         filterable: !says_no("filterable", "byValue"),
@@ -97,6 +98,14 @@ pub(crate) fn property(
 pub(crate) fn deprecated(directives: &[Directive]) -> Option<String> {
     let directive = find(directives, "deprecated")?;
     Some(directive.text("reason").map_or("No longer supported", |(reason, _)| reason).to_owned())
+}
+
+/// What `@column` says of values that the database sets.
+fn generated(field: &Field) -> Option<Generated> {
+    match find(&field.directives, "column")?.argument("generated")?.word()? {
+        "ALWAYS" => Some(Generated::Always),
+        _ => Some(Generated::ByDefault),
+    }
 }
 
 /// The name that `@alias` or `@column` gives, with its place.
@@ -131,6 +140,11 @@ fn fitting(field: &Field, property: &Property, holder: Holder, problems: &mut Pr
             problems.add(Code::MisplacedDirective, directive.span, message).help(help);
             continue;
         }
+        if name == "column" && directive.arguments.is_empty() {
+            let help = "give it `name`, `generated` or both";
+            problems.add(Code::InvalidArgument, directive.span, "`@column` says nothing").help(help);
+            continue;
+        }
         let wanted = match name {
             "column" if holder != Holder::Mapped => {
                 "a field of a type with `@table(schema: \"...\")`; otherwise use `@alias`"
@@ -153,8 +167,8 @@ fn not_mapped(directive: &str) -> Option<&'static str> {
     Some(match directive {
         "alias" => "use `@column(name: \"...\")`",
         "unique" | "index" => "remove it: constraints and indexes are up to whoever owns the table",
-        "default" => "remove it: its rows are read, and not written",
-        "embed" => "remove it: what happens to the table is not in the log, which search follows",
+        "default" => "remove it: defaults are up to whoever owns the table; see `@column(generated: BY_DEFAULT)`",
+        "embed" => "remove it: what others do to the table is not in the log, which search follows",
         _ => return None,
     })
 }

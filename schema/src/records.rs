@@ -28,6 +28,11 @@ pub(crate) fn compile(
         types.insert(entity.name.clone(), entity);
     }
     joins::resolve(catalog, &mut types, problems);
+    for (_, definition) in catalog.of(&[Role::Row]) {
+        if let Some(entity) = types.get(&definition.name.text) {
+            tables::check_writes(definition, entity, problems);
+        }
+    }
     types
 }
 

@@ -44,7 +44,9 @@ fn head(entity: &EntityType) -> String {
         Kind::Node { labels } => format!("nodes labelled {}", labels.join(", ")),
         Kind::Row { table, mapped: None } => format!("rows of the table {table}"),
         Kind::Row { table, mapped: Some(mapped) } => {
-            format!("rows of the table {}.{table}, which belongs to others", mapped.schema)
+            let writes: Vec<&str> = mapped.writes.words().collect();
+            let writes = if writes.is_empty() { String::new() } else { format!(" and takes {}", writes.join(", ")) };
+            format!("rows of the table {}.{table}, which belongs to others{writes}", mapped.schema)
         }
     };
     let mut told = format!("{}: {kind}; roots {} and {}", entity.name, entity.plural, entity.singular);

@@ -42,6 +42,7 @@ fn property(name: &str, scalar: Scalar, flags: &str) -> Property {
         unique: has('u'),
         indexed: has('i') || has('u'),
         default: None,
+        generated: None,
         embed: has('e'),
         selectable: true,
         filterable: true,

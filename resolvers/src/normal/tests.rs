@@ -17,6 +17,7 @@ fn property(name: &str, scalar: Scalar) -> Property {
         unique: false,
         indexed: false,
         default: None,
+        generated: None,
         embed: false,
         selectable: true,
         filterable: true,

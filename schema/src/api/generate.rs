@@ -151,7 +151,7 @@ impl<'a> Generator<'a> {
                 relations::add(self, entity, relationship);
             }
             // What is not written here is not in the log either.
-            let written = entity.mapped().is_none();
+            let written = entity.writes().any();
             if written {
                 writes::add_entity(self, entity);
             }

@@ -77,7 +77,7 @@ pub(super) fn sorted(property: &Property) -> bool {
 
 /// Whether a property of a record can be changed once it is there.
 pub(super) fn updated(property: &Property) -> bool {
-    property.name != "id"
+    property.name != "id" && property.is_given()
 }
 
 /// Properties that every member of an interface or union has, with its rights: what one member does not show, filter or sort by,
@@ -101,12 +101,18 @@ pub(super) fn common(ontology: &Ontology, group: &AbstractType) -> IndexMap<Stri
 
 /// Whether updates of a type can change any property or relationship.
 pub(super) fn updatable(entity: &EntityType) -> bool {
-    !entity.relationships.is_empty() || entity.properties.values().any(updated)
+    entity.writes().update && (!entity.relationships.is_empty() || entity.properties.values().any(updated))
+}
+
+/// Whether records of a type can be made or changed by id: their ids are given by whoever makes them.
+pub(super) fn upsertable(entity: &EntityType) -> bool {
+    let writes = entity.writes();
+    writes.create && writes.update && entity.properties.get("id").is_some_and(Property::is_given)
 }
 
 /// Whether a relationship cannot be made without values of its properties.
 pub(super) fn edge_demanded(edge: &EdgeType) -> bool {
-    edge.properties.values().any(|p| p.required && p.default.is_none())
+    edge.properties.values().any(Property::is_demanded)
 }
 
 /// What every name of a relationship field's own types begins with: `FacilityDevices`.

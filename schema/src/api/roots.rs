@@ -21,7 +21,7 @@ pub(super) fn add(generator: &mut Generator<'_>) {
         if entity.embedded().next().is_some() {
             query.push(similar(entity));
         }
-        if entity.mapped().is_none() {
+        if entity.writes().any() {
             mutation.extend(writes(generator, entity));
             subscription.extend(watches(entity));
         }
@@ -138,27 +138,33 @@ fn writes(generator: &Generator<'_>, entity: &EntityType) -> Vec<FieldDef> {
     let filter = || input("where", TypeRef::named(format!("{of}Where")), "Which records; all of them when left out.");
     let named = |verb: &str| format!("{verb}{plural}");
 
-    let create =
-        field(&named("create"), response("Create"), Source::Create { of: of.clone() }, format!("Makes {of} records."))
-            .with(inputs("Create"));
-    let mut fields = vec![create];
+    let writes = entity.writes();
+    let mut fields = Vec::with_capacity(4);
+    if writes.create {
+        let (source, about) = (Source::Create { of: of.clone() }, format!("Makes {of} records."));
+        fields.push(field(&named("create"), response("Create"), source, about).with(inputs("Create")));
+    }
     if naming::updatable(entity) {
         let update = input("update", TypeRef::required(format!("{of}UpdateInput")), "What to change in each of them.");
         let about = format!("Changes {of} records.");
         let source = Source::Update { of: of.clone() };
         fields.push(field(&named("update"), response("Update"), source, about).with(vec![filter(), update]));
     }
-    let mut removed = vec![filter()];
-    if generator.nested(entity).next().is_some() {
-        let about = "Related records to remove as well.";
-        removed.push(input("delete", TypeRef::named(format!("{of}DeleteInput")), about));
+    if writes.delete {
+        let mut removed = vec![filter()];
+        if generator.nested(entity).next().is_some() {
+            let about = "Related records to remove as well.";
+            removed.push(input("delete", TypeRef::named(format!("{of}DeleteInput")), about));
+        }
+        let about = format!("Removes {of} records, with the relationships of a node.");
+        let source = Source::Delete { of: of.clone() };
+        fields.push(field(&named("delete"), TypeRef::required("DeleteInfo"), source, about).with(removed));
     }
-    let about = format!("Removes {of} records, with the relationships of a node.");
-    let source = Source::Delete { of: of.clone() };
-    fields.push(field(&named("delete"), TypeRef::required("DeleteInfo"), source, about).with(removed));
-    let about = format!("Makes or changes {of} records by id.");
-    let source = Source::Upsert { of: of.clone() };
-    fields.push(field(&named("upsert"), response("Upsert"), source, about).with(inputs("Upsert")));
+    if naming::upsertable(entity) {
+        let about = format!("Makes or changes {of} records by id.");
+        let source = Source::Upsert { of: of.clone() };
+        fields.push(field(&named("upsert"), response("Upsert"), source, about).with(inputs("Upsert")));
+    }
     fields
 }
 
@@ -178,13 +184,22 @@ fn changes() -> FieldDef {
     field("changes", TypeRef::required("Change"), Source::Changes, "Every change, in order.").with(args)
 }
 
-fn watches(entity: &EntityType) -> [FieldDef; 3] {
-    let of = &entity.name;
-    [(Event::Created, "made"), (Event::Updated, "changed"), (Event::Deleted, "removed")].map(|(event, verb)| {
+/// Events that the log tells of: those of what is written here.
+fn watches(entity: &EntityType) -> Vec<FieldDef> {
+    let (of, writes) = (&entity.name, entity.writes());
+    let all = [
+        (writes.create, Event::Created, "made"),
+        (writes.update, Event::Updated, "changed"),
+        (writes.delete, Event::Deleted, "removed"),
+    ];
+    // What others do to their tables is not in the log.
+    let through = if entity.mapped().is_some() { " through this API" } else { "" };
+    let told = all.into_iter().filter(|(told, ..)| *told).map(|(_, event, verb)| {
         let filter = input("where", TypeRef::named(format!("{of}Where")), "Only records that match.");
         let source = Source::Watch { of: of.clone(), event };
-        let about = format!("Every {of} that is {verb} from now on.");
+        let about = format!("Every {of} that is {verb}{through} from now on.");
         let name = format!("{}{event:?}", entity.singular);
         field(&name, TypeRef::required(format!("{of}Change")), source, about).with(vec![filter])
-    })
+    });
+    told.collect()
 }

@@ -28,7 +28,7 @@ pub(super) fn add_changes(generator: &mut Generator<'_>) {
     ];
     let description = Some("What a change did to a record.".to_owned());
     generator.enumeration("", EnumDef { name: "ChangeOperation".to_owned(), description, values });
-    let types = generator.ontology.types.values().filter(|entity| entity.mapped().is_none());
+    let types = generator.ontology.types.values().filter(|entity| entity.writes().any());
     let values = types.map(|t| value(&t.name, format!("Records of type {}.", t.name))).collect();
     let description = Some("The types whose changes can be watched.".to_owned());
     generator.enumeration("", EnumDef { name: "ChangeType".to_owned(), description, values });

@@ -10,18 +10,29 @@ use super::{InputField, Part, TypeRef};
 /// Adds inputs and responses of a type.
 pub(super) fn add_entity(generator: &mut Generator<'_>, entity: &EntityType) {
     let of = &entity.name;
-    create(generator, entity);
+    let writes = entity.writes();
+    if writes.create {
+        create(generator, entity);
+    }
     if naming::updatable(entity) {
         update(generator, entity);
     }
-    delete(generator, entity);
-    upsert(generator, entity);
-    let about = format!("What creating {of} records did.");
-    response(generator, entity, "Create", "CreateInfo", about);
+    if writes.delete {
+        delete(generator, entity);
+    }
+    if naming::upsertable(entity) {
+        upsert(generator, entity);
+    }
+    if writes.create {
+        let about = format!("What creating {of} records did.");
+        response(generator, entity, "Create", "CreateInfo", about);
+    }
     if naming::updatable(entity) {
         response(generator, entity, "Update", "UpdateInfo", format!("What updating {of} records did."));
     }
-    response(generator, entity, "Upsert", "UpdateInfo", format!("What upserting {of} records did."));
+    if naming::upsertable(entity) {
+        response(generator, entity, "Upsert", "UpdateInfo", format!("What upserting {of} records did."));
+    }
 }
 
 /// Adds inputs of a relationship's properties.
@@ -36,8 +47,7 @@ pub(super) fn add_edge(generator: &mut Generator<'_>, edge: &EdgeType) {
 }
 
 fn created(property: &Property) -> InputField {
-    let demanded = property.required && property.default.is_none();
-    let ty = if demanded { naming::property(property) } else { naming::optional_property(property) };
+    let ty = if property.is_demanded() { naming::property(property) } else { naming::optional_property(property) };
     InputField { default: property.default.clone(), ..input_property(property, ty) }
 }
 
@@ -56,16 +66,22 @@ fn along(entity: &EntityType, name: &str, kind: &str, list: bool, about: &str) -
 fn create(generator: &mut Generator<'_>, entity: &EntityType) {
     let of = &entity.name;
     let mut fields = Vec::with_capacity(entity.properties.len() + entity.relationships.len());
-    for property in entity.properties.values() {
-        fields.push(match property.name.as_str() {
-            "id" => input("id", TypeRef::named("ID"), "Its id; a ULID is made when left out."),
-            _ => created(property),
-        });
+    for property in entity.properties.values().filter(|property| property.is_given()) {
+        fields.push(if property.name == "id" { new_id(entity) } else { created(property) });
     }
     let relationships = entity.relationships.values();
     fields
         .extend(relationships.map(|r| along(entity, &r.name, "FieldInput", false, "Records to make or connect under")));
     generator.input(of, format!("{of}CreateInput"), format!("A new {of}."), fields);
+}
+
+/// The id of a new record. In a table of others only they know what one looks like.
+fn new_id(entity: &EntityType) -> InputField {
+    match (entity.mapped().is_some(), entity.id_is_generated()) {
+        (false, _) => input("id", TypeRef::named("ID"), "Its id; a ULID is made when left out."),
+        (true, true) => input("id", TypeRef::named("ID"), "Its id; the database makes one when left out."),
+        (true, false) => input("id", TypeRef::required("ID"), "Its id."),
+    }
 }
 
 fn update(generator: &mut Generator<'_>, entity: &EntityType) {
@@ -94,7 +110,7 @@ fn delete(generator: &mut Generator<'_>, entity: &EntityType) {
 fn upsert(generator: &mut Generator<'_>, entity: &EntityType) {
     let of = &entity.name;
     let mut fields = Vec::with_capacity(entity.properties.len() + entity.relationships.len());
-    for property in entity.properties.values() {
+    for property in entity.properties.values().filter(|property| property.is_given()) {
         fields.push(match property.name.as_str() {
             "id" => input("id", TypeRef::required("ID"), "Its id."),
             _ => input_property(property, naming::optional_property(property)),

@@ -3,13 +3,15 @@
 use indexmap::IndexMap;
 
 use super::{Diff, Effect, Migration};
-use crate::ontology::{AbstractType, EdgeType, EntityType, Property, Scalar};
+use crate::ontology::{AbstractType, EdgeType, EntityType, Generated, Property, Scalar};
 
 /// What holds the properties.
 pub(super) struct Owner<'o> {
     name: &'o str,
     /// Its values are stored here; an interface only promises them, and a table of others is not ours.
     stored: bool,
+    /// Clients make or change them.
+    written: bool,
     row: bool,
     /// Properties of relationships are reached through their nodes, and have no indexes.
     edge: bool,
@@ -18,15 +20,22 @@ pub(super) struct Owner<'o> {
 impl<'o> Owner<'o> {
     pub(super) fn of(entity: &'o EntityType) -> Self {
         // What a table of others holds is up to them.
-        Self { name: &entity.name, stored: entity.mapped().is_none(), row: !entity.is_node(), edge: false }
+        let (stored, writes) = (entity.mapped().is_none(), entity.writes());
+        Self {
+            name: &entity.name,
+            stored,
+            written: writes.create || writes.update,
+            row: !entity.is_node(),
+            edge: false,
+        }
     }
 
     pub(super) fn edge(edge: &'o EdgeType) -> Self {
-        Self { name: &edge.name, stored: true, row: false, edge: true }
+        Self { name: &edge.name, stored: true, written: true, row: false, edge: true }
     }
 
     pub(super) fn interface(group: &'o AbstractType) -> Self {
-        Self { name: &group.name, stored: false, row: false, edge: false }
+        Self { name: &group.name, stored: false, written: false, row: false, edge: false }
     }
 }
 
@@ -69,7 +78,7 @@ pub(super) fn signature(of: &Property) -> String {
 
 fn added(owner: &Owner<'_>, is: &Property, diff: &mut Diff) {
     let (of, property) = (owner.name.to_owned(), is.name.clone());
-    let demanded = owner.stored && is.required && is.default.is_none();
+    let demanded = owner.written && is.is_demanded();
     let what = if demanded { "added, and must be given to new records" } else { "added" };
     diff.judge(demanded, format!("{of}.{property}"), what);
     if !owner.stored {
@@ -99,6 +108,7 @@ fn property(owner: &Owner<'_>, was: &Property, is: &Property, diff: &mut Diff) {
     }
     sort(owner, &element, was, is, diff);
     defaults(&element, was, is, diff);
+    generated(owner, &element, was, is, diff);
     stores(owner, &element, was, is, diff);
     for (before, now, what) in
         [(was.selectable, is.selectable, "be selected"), (was.filterable, is.filterable, "be filtered by")]
@@ -134,9 +144,9 @@ fn sort(owner: &Owner<'_>, element: &str, was: &Property, is: &Property, diff: &
         return;
     }
     let looser = (was.required && !is.required) || (was.item_required && !is.item_required);
-    let demanded = !was.required && is.required && is.default.is_none();
+    let demanded = !was.required && is.is_demanded();
     let narrower = !was.item_required && is.item_required;
-    diff.judge((looser && is.selectable) || (owner.stored && (demanded || narrower)), element, what);
+    diff.judge((looser && is.selectable) || (owner.written && (demanded || narrower)), element, what);
     if owner.stored && !was.required && is.required {
         let (of, property) = (owner.name.to_owned(), is.name.clone());
         diff.migrate(Migration::Fill { of, property, with: is.default.clone() });
@@ -168,6 +178,19 @@ fn defaults(element: &str, was: &Property, is: &Property, diff: &mut Diff) {
         (Some(_), None) => diff.note(Effect::Risky, element, "has no default any more"),
         _ => {}
     }
+}
+
+/// What is left to the database of others: an input that goes, or has to be given, breaks whoever writes.
+fn generated(owner: &Owner<'_>, element: &str, was: &Property, is: &Property, diff: &mut Diff) {
+    if was.generated == is.generated || !owner.written {
+        return;
+    }
+    let what = match is.generated {
+        Some(Generated::Always) => "is set by the database alone",
+        Some(Generated::ByDefault) => "is set by the database when it is left out",
+        None => "is not set by the database",
+    };
+    diff.judge(is.generated == Some(Generated::Always) || is.is_demanded(), element, what);
 }
 
 fn stores(owner: &Owner<'_>, element: &str, was: &Property, is: &Property, diff: &mut Diff) {

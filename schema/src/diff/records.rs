@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fields::{Owner, properties};
 use super::{Diff, Effect, Migration};
-use crate::ontology::{Direction, EdgeType, EntityType, Join, Kind, Ontology, Relationship};
+use crate::ontology::{Direction, EdgeType, EntityType, Join, Kind, Mapped, Ontology, Property, Relationship, Writes};
 
 /// Compares all types of records.
 pub(super) fn compare(old: &Ontology, new: &Ontology, diff: &mut Diff) {
@@ -37,7 +37,7 @@ fn home(kind: &Kind) -> String {
 
 fn record(old: &Ontology, new: &Ontology, was: &EntityType, is: &EntityType, diff: &mut Diff) {
     let name = &is.name;
-    if was.kind != is.kind {
+    if !same_home(&was.kind, &is.kind) {
         let (from, to) = (home(&was.kind), home(&is.kind));
         let across = was.is_node() != is.is_node() || was.mapped().is_some() != is.mapped().is_some();
         diff.judge(across, name, format!("stored as {to}, so far {from}"));
@@ -46,6 +46,7 @@ fn record(old: &Ontology, new: &Ontology, was: &EntityType, is: &EntityType, dif
             diff.migrate(Migration::Move { of: name.clone(), from, to, across });
         }
     }
+    writes(was, is, diff);
     if was.plural != is.plural {
         diff.note(Effect::Breaking, name, format!("its roots are called {}, so far {}", is.plural, was.plural));
     }
@@ -67,6 +68,32 @@ fn record(old: &Ontology, new: &Ontology, was: &EntityType, is: &EntityType, dif
     properties(&Owner::of(is), &was.properties, &is.properties, diff);
     relationships(old, new, was, is, diff);
     joins(was, is, diff);
+}
+
+/// Whether records are in the same place, whatever may be done to them there.
+fn same_home(was: &Kind, is: &Kind) -> bool {
+    let place = |kind: &Kind| match kind {
+        Kind::Row { table, mapped: Some(mapped) } => {
+            let mapped = Some(Mapped { writes: Writes::default(), ..mapped.clone() });
+            Kind::Row { table: table.clone(), mapped }
+        }
+        other => other.clone(),
+    };
+    place(was) == place(is)
+}
+
+/// What can be done to rows of others: a mutation that goes breaks whoever sends it.
+fn writes(was: &EntityType, is: &EntityType, diff: &mut Diff) {
+    let (old, new) = (was.writes(), is.writes());
+    if was.mapped().is_none() || is.mapped().is_none() || old == new {
+        return;
+    }
+    let shown = |writes: Writes| match writes.any() {
+        true => writes.words().collect::<Vec<_>>().join(", "),
+        false => "nothing".to_owned(),
+    };
+    let fewer = (old.create && !new.create) || (old.update && !new.update) || (old.delete && !new.delete);
+    diff.judge(fewer, &is.name, format!("writes {}, so far {}", shown(new), shown(old)));
 }
 
 fn limits(was: &EntityType, is: &EntityType, diff: &mut Diff) {
@@ -136,7 +163,7 @@ fn relationship(old: &Ontology, new: &Ontology, element: &str, was: &Relationshi
         diff.note(Effect::Breaking, element, format!("is {to}, so far {from}"));
     }
     if was.properties != is.properties {
-        let demanding = |edge: &EdgeType| edge.properties.values().any(|p| p.required && p.default.is_none());
+        let demanding = |edge: &EdgeType| edge.properties.values().any(Property::is_demanded);
         let edge = |ontology: &Ontology, name: &str| ontology.edge_types.get(name).is_some_and(demanding);
         match (&was.properties, &is.properties) {
             (None, Some(name)) => diff.judge(edge(new, name), element, format!("has the properties {name}")),
