@@ -31,6 +31,20 @@ pub enum Mode {
     Upsert,
 }
 
+/// What is done to a row of a table that belongs to others. What is there is known to the table alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Act {
+    /// It is made, under the id of the operation.
+    Create,
+    /// It is made, and the database gives it its id: the one of the operation only stands for it inside the change.
+    Make,
+    /// It is changed, and must be there.
+    Update,
+    /// It is removed. One that is not there is no error.
+    Delete,
+}
+
 /// One operation. Property names are stored names; values are normalised JSON; null removes a property.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "op")]
@@ -84,6 +98,32 @@ pub enum Op {
         /// Which of the parallel ones; all of them when `None`.
         key: Option<String>,
     },
+    /// Writes a row of a table that belongs to others. It is never in the log, which tells by its effects alone that it was written: such
+    /// rows are read where they are, and what they hold is not ours to keep.
+    Foreign {
+        /// Which row.
+        record: Ref,
+        /// What is done to it.
+        act: Act,
+        /// Properties to set, by name of the column, without `id`.
+        set: Map<String, Json>,
+    },
+}
+
+impl Op {
+    /// The record that it makes or changes, and what it sets.
+    pub fn sets(&self) -> Option<(&Ref, &Map<String, Json>)> {
+        match self {
+            Self::Put { record, set, .. } => Some((record, set)),
+            Self::Foreign { record, set, act } if *act != Act::Delete => Some((record, set)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is written to a table that belongs to others, and to nothing of ours.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self, Self::Foreign { .. })
+    }
 }
 
 /// An accepted change in a tenant's log.
@@ -108,7 +148,7 @@ pub struct Effect {
     pub record: Ref,
     /// What happened.
     pub event: EffectKind,
-    /// Version of the record afterwards, from 1.
+    /// Version of the record afterwards, from 1; 0 of a row of others, whose changes nobody counts.
     pub version: u64,
 }
 

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use quipu_schema::ontology::{EdgeType, EntityType, Ontology, Property, Scalar};
 use serde_json::{Map, Value as Json};
 
-use crate::change::{Mode, Op, Ref};
+use crate::change::{Act, Mode, Op, Ref};
 use crate::value::scalar;
 
 /// The operation that puts a record: its properties normalised, its unique and embedded ones named.
@@ -22,12 +22,7 @@ pub fn put(
     mode: Mode,
     input: Map<String, Json>,
 ) -> Result<Op, String> {
-    if let Some(other) = input.get("id").filter(|other| !is_id(other, &id)) {
-        return Err(format!("id: expected {id:?} as in the record, found {other}"));
-    }
-    if id.is_empty() {
-        return Err("id: expected a text that is not empty".to_owned());
-    }
+    check_id(&id, &input)?;
     let set = properties(ontology, entity, input, mode != Mode::Update)?;
     let named = |wanted: fn(&Property) -> bool| {
         let among = entity.properties.values().filter(|p| wanted(p) && p.stored != "id" && set.contains_key(&p.stored));
@@ -35,6 +30,32 @@ pub fn put(
     };
     let (unique, embed) = (named(|p| p.unique), named(|p| p.embed));
     Ok(Op::Put { record: Ref { of: entity.name.clone(), id }, row: !entity.is_node(), mode, set, unique, embed })
+}
+
+/// The operation that makes or changes a row of a table that belongs to others; as [`put`].
+///
+/// # Errors
+/// As [`put`].
+pub fn foreign(
+    ontology: &Ontology,
+    entity: &EntityType,
+    id: String,
+    act: Act,
+    input: Map<String, Json>,
+) -> Result<Op, String> {
+    check_id(&id, &input)?;
+    let set = properties(ontology, entity, input, matches!(act, Act::Create | Act::Make))?;
+    Ok(Op::Foreign { record: Ref { of: entity.name.clone(), id }, act, set })
+}
+
+fn check_id(id: &str, input: &Map<String, Json>) -> Result<(), String> {
+    if let Some(other) = input.get("id").filter(|other| !is_id(other, id)) {
+        return Err(format!("id: expected {id:?} as in the record, found {other}"));
+    }
+    if id.is_empty() {
+        return Err("id: expected a text that is not empty".to_owned());
+    }
+    Ok(())
 }
 
 /// Properties of a record by stored name, without `id`. Null removes a property. With `creating`, required ones must be there and
@@ -90,7 +111,7 @@ fn normalised(
 
 /// Fills in defaults and demands what is required.
 fn complete(known: &IndexMap<String, Property>, set: &mut Map<String, Json>) -> Result<(), String> {
-    for property in known.values().filter(|p| p.stored != "id" && (p.required || p.default.is_some())) {
+    for property in known.values().filter(|p| p.stored != "id" && (p.is_demanded() || p.default.is_some())) {
         if set.contains_key(&property.stored) {
             continue;
         }

@@ -69,7 +69,7 @@ impl<'a> Shaper<'a> {
         let (sort, other) = if node { ("node", "row") } else { ("row", "node") };
         match self.ontology.types.get(of) {
             Some(entity) if entity.mapped().is_some() => {
-                Err(format!("{of} is read and not written: its table belongs to others"))
+                Err(format!("{of} takes no import: its table belongs to others"))
             }
             Some(entity) if entity.is_node() == node => Ok(entity),
             Some(_) => Err(format!("{of} is a {other} type; write {{\"{other}\":\"{of}\", ...}}")),

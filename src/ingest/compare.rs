@@ -126,6 +126,7 @@ impl Sum {
                     });
                 }
             }
+            Op::Foreign { .. } => {}
         }
     }
 

@@ -148,7 +148,7 @@ impl Importer {
 fn named(op: &Op) -> Vec<String> {
     let name = |record: &Ref| format!("{} \"{}\"", record.of, record.id);
     match op {
-        Op::Put { record, .. } | Op::Delete { record, .. } => vec![name(record)],
+        Op::Put { record, .. } | Op::Delete { record, .. } | Op::Foreign { record, .. } => vec![name(record)],
         Op::Link { from, to, .. } | Op::Unlink { from, to, .. } => vec![name(from), name(to)],
     }
 }

@@ -230,7 +230,7 @@ fn wanted(entries: Vec<Entry>, ontology: &Ontology) -> Work {
             Op::Delete { record, .. } => {
                 fates.insert(record, Fate { gone: true, texts: IndexMap::new() });
             }
-            Op::Link { .. } | Op::Unlink { .. } => {}
+            Op::Link { .. } | Op::Unlink { .. } | Op::Foreign { .. } => {}
         }
     }
     let mut work = Work::default();

@@ -48,6 +48,8 @@ pub(super) fn fold<'a>(ops: impl Iterator<Item = &'a Op>) -> Folded<'a> {
                 folded.links.retain(|(link, known), _| *link != ends || key.is_some_and(|key| key != *known));
                 folded.links_gone.insert((ends, key));
             }
+            // Of others, and not in the log.
+            Op::Foreign { .. } => {}
         }
     }
     folded

@@ -140,6 +140,11 @@ impl<'a> Judge<'a> {
                 self.unlink(op, relationship_type, from, to, key.as_deref());
                 Ok(())
             }
+            // A store that can write them has done so before it asks about the rest.
+            Op::Foreign { record, .. } => {
+                let message = format!("{} is a table of others, which this store cannot write", record.of);
+                Err(conflict(message))
+            }
         }
     }
 

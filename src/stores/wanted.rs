@@ -34,6 +34,9 @@ pub(super) fn names_of(ops: &[Op]) -> BTreeSet<(NameOf, &str)> {
                 names.insert((NameOf::Node, from.of.as_str()));
                 names.insert((NameOf::Node, to.of.as_str()));
             }
+            Op::Foreign { record, .. } => {
+                names.insert((NameOf::Row, record.of.as_str()));
+            }
         }
     }
     names
@@ -95,6 +98,8 @@ impl<'a> Wanted<'a> {
                     want(&mut wanted.keys, false, to);
                     ends.insert((relationship_type, from, to));
                 }
+                // Their table knows what is there, and the registry does not.
+                Op::Foreign { .. } => {}
             }
         }
         wanted.records = wanted.keys.iter().map(|key| (kind(names, key), key.record.id.as_str())).collect();

@@ -153,7 +153,7 @@ async fn they_are_read_and_not_written() {
     let splitter: std::sync::Arc<quipu::ingest::documents::Splitter> = std::sync::Arc::new(|_: &str| Vec::new());
     let row = Record::Row { row: "Customer".to_owned(), id: "107".to_owned(), properties: Map::new() };
     let refused = Shaper::new(ontology, &*splitter).shape(row, &mut Shaped::default()).unwrap_err();
-    assert_eq!(refused, "Customer is read and not written: its table belongs to others");
+    assert_eq!(refused, "Customer takes no import: its table belongs to others");
     for mutation in ["createCustomers(input: [])", "updateOrders(update: {})", "deleteItems", "upsertOrders(input: [])"]
     {
         let code = world

@@ -6,7 +6,7 @@ use quipu_schema::policy::{Operator, Quantifier, When};
 use serde_json::{Map, Value as Json};
 
 use super::run::{Run, rows};
-use crate::change::{Change, Op, Ref};
+use crate::change::{Act, Change, Op, Ref};
 use crate::fault::Fault;
 use crate::guard::{Check, Principal};
 use crate::read::{Field, Pick, Place, Predicate, Read, Related, Target, Via, Window};
@@ -139,6 +139,12 @@ impl After<'_, '_> {
         if let Some(set) = self.check.set.get(stored_name) {
             return Ok(Some(Value::from(set.clone())));
         }
+        // What is left to the database of others is known when the row is there.
+        let ontology = &self.run.bound.served().ontology;
+        let foreign = ontology.types.get(&self.check.record.of).is_some_and(|entity| entity.mapped().is_some());
+        if foreign && self.check.may_be_new {
+            return Ok(None);
+        }
         let ids = vec![self.check.record.id.as_str()];
         let found = stored(self.run, &self.check.record.of, place(self.check), ids, Pick::Field(field.clone())).await?;
         Ok(Some(found.into_iter().next().map_or(Value::Null, |(_, value)| value)))
@@ -204,15 +210,14 @@ impl After<'_, '_> {
     async fn meets(&self, other: &Ref, related: &Related) -> Result<bool, Fault> {
         let Some(scope) = related.targets.iter().find(|scope| scope.of == other.of) else { return Ok(false) };
         let mut set = Map::new();
-        for op in &self.change.ops {
-            if let Op::Put { record, set: given, .. } = op
-                && record == other
-            {
-                set.extend(given.clone());
-            }
+        for (_, given) in self.change.ops.iter().filter_map(Op::sets).filter(|(record, _)| *record == other) {
+            set.extend(given.clone());
         }
         let row = related.place == Place::Rows;
-        let check = Check { record: other.clone(), row, set, predicate: Predicate::True, ..self.check.clone() };
+        let makes = |op: &Op| matches!(op, Op::Foreign { record, act: Act::Create | Act::Make, .. } if record == other);
+        let may_be_new = self.change.ops.iter().any(makes);
+        let check =
+            Check { record: other.clone(), row, set, may_be_new, predicate: Predicate::True, ..self.check.clone() };
         let after = After { run: self.run, change: self.change, check: &check };
         Ok(after.holds(&scope.filter).await? == Some(true))
     }

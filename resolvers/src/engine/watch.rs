@@ -192,7 +192,11 @@ async fn shown(work: &Work<'_>, watch: &Watch, at: usize, effect: &Effect) -> Re
     };
     let (members, plan) = found;
     let Some(target) = members.iter().position(|name| *name == entity.name) else { return Ok(None) };
-    let plan = only(plan, target, &watch.filters[at], guard::subscribing(run.principal, ontology, &entity.name)?);
+    let mut plan = only(plan, target, &watch.filters[at], guard::subscribing(run.principal, ontology, &entity.name)?);
+    if !entity.is_node() && !watch.shows_rows {
+        // Only whether it is seen is of interest, and a table of others is no place for rows of other types.
+        plan.read.targets = vec![plan.read.targets.swap_remove(target)];
+    }
     let outcomes = work.plan_many(&plan, &[Value::Text(effect.record.id.clone())]).await?;
     let Some(outcome) = outcomes.into_iter().next() else { return Ok(None) };
     let visible = outcome.as_list().is_some_and(|rows| !rows.is_empty());

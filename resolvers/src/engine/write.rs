@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::run::{Run, Work, rows};
 use super::{Bound, Engine, checks};
 use crate::Ask;
-use crate::change::{Accepted, Change, Effect, EffectKind, Entry};
+use crate::change::{Accepted, Act, Change, Effect, EffectKind, Entry, Op};
 use crate::fault::{Code, Fault};
 use crate::fields::mutate::{Deed, Write};
 use crate::guard::{self, Principal, TenantId};
@@ -28,6 +28,7 @@ impl<'r> Work<'r> {
         let (creates, mut ids) = self.drafted(write, &mut draft).await?;
         let digest = digest(ask);
         let change = draft.finish()?;
+        let unnamed = change.ops.iter().any(|op| matches!(op, Op::Foreign { act: Act::Make, .. }));
         let terms = Terms {
             idempotency_key: key.as_deref(),
             digest: Some(&digest),
@@ -39,7 +40,7 @@ impl<'r> Work<'r> {
         // Also where applying fails: it is in the log, and will be applied.
         self.note(accepting.accepted.seq);
         let (accepted, applied) = run.engine.follow(&run.principal.tenant, accepting).await?;
-        if accepted.replayed && creates {
+        if creates && (accepted.replayed || unnamed) {
             let own = accepted.effects.iter().filter(|effect| effect.record.of == write.of);
             ids = own.map(|effect| effect.record.id.clone()).collect();
         }
@@ -120,7 +121,7 @@ impl Engine {
             seq: accepted.seq,
             at: terms.at.to_owned(),
             actor: terms.actor.map(str::to_owned),
-            change: allowed.get().clone(),
+            change: Change { ops: allowed.get().ops.iter().filter(|op| !op.is_foreign()).cloned().collect() },
             effects: accepted.effects.clone(),
         });
         Ok(Accepting { accepted, entry })

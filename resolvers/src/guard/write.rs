@@ -7,7 +7,7 @@ use quipu_schema::policy::{Operation, Rule, When};
 use serde_json::{Map, Value as Json};
 
 use super::{Allowed, Principal};
-use crate::change::{Change, Mode, Op, Ref};
+use crate::change::{Act, Change, Mode, Op, Ref};
 use crate::fault::{Code, Fault};
 use crate::read::Predicate;
 use crate::rules;
@@ -49,12 +49,28 @@ pub fn change(
     Ok(Allowed { tenant: principal.tenant.clone(), inner: change })
 }
 
-/// Refuses to write rows of tables that belong to others, whoever asks.
+/// Refuses to write rows of tables that belong to others, whoever asks, unless the ontology says so of the table; and to take rows of
+/// ours for theirs, or theirs for ours.
 fn is_written_here(ontology: &Ontology, change: &Change) -> Result<(), Fault> {
     for op in &change.ops {
-        let (Op::Put { record, .. } | Op::Delete { record, .. }) = op else { continue };
-        if ontology.types.get(&record.of).is_some_and(|entity| entity.mapped().is_some()) {
-            let message = format!("{} is read and not written: its table belongs to others", record.of);
+        let (record, act) = match op {
+            Op::Put { record, .. } | Op::Delete { record, .. } => (record, None),
+            Op::Foreign { record, act, .. } => (record, Some(*act)),
+            Op::Link { .. } | Op::Unlink { .. } => continue,
+        };
+        let Some(entity) = ontology.types.get(&record.of) else { continue };
+        let writes = entity.writes();
+        let fits = match (entity.mapped().is_some(), act) {
+            (of_others, None) => !of_others,
+            (true, Some(Act::Create)) => writes.create,
+            (true, Some(Act::Make)) => writes.create && entity.id_is_generated(),
+            (true, Some(Act::Update)) => writes.update,
+            (true, Some(Act::Delete)) => writes.delete,
+            (false, Some(_)) => false,
+        };
+        if !fits {
+            let what = if writes.any() { "is not written in this way" } else { "is read and not written" };
+            let message = format!("{} {what}: its table belongs to others", record.of);
             return Err(Fault::client(Code::Forbidden, message));
         }
     }
@@ -150,6 +166,17 @@ fn touched(change: &Change) -> BTreeMap<&Ref, Touch> {
                 let touch = all.entry(record).or_default();
                 touch.row = *row;
                 touch.note(Operation::Delete);
+            }
+            Op::Foreign { record, act, set } => {
+                let touch = all.entry(record).or_default();
+                touch.row = true;
+                touch.set.extend(set.clone());
+                touch.note(match act {
+                    Act::Create | Act::Make => Operation::Create,
+                    Act::Update => Operation::Update,
+                    Act::Delete => Operation::Delete,
+                });
+                touch.may_be_new |= matches!(act, Act::Create | Act::Make);
             }
             Op::Link { from, to, .. } => {
                 for end in [from, to] {

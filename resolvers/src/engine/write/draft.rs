@@ -6,7 +6,7 @@ use quipu_schema::policy::Operation;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
-use crate::change::{Change, Mode, Op, Ref};
+use crate::change::{Act, Change, Mode, Op, Ref};
 use crate::engine::cross;
 use crate::engine::run::{Run, rows};
 use crate::fault::{Code, Fault};
@@ -51,13 +51,21 @@ impl<'r> Draft<'r> {
     }
 
     /// Makes a record with what hangs on it; its id.
-    pub async fn create(&mut self, entity: &'r EntityType, input: Map<String, Json>) -> Result<String, Fault> {
-        let id = match input.get("id").and_then(Json::as_str) {
-            Some(id) => id.to_owned(),
-            None => self.new_id(),
-        };
+    pub async fn create(&mut self, entity: &'r EntityType, mut input: Map<String, Json>) -> Result<String, Fault> {
+        if input.get("id").is_some_and(Json::is_null) {
+            input.remove("id");
+        }
+        let given = input.get("id").and_then(Json::as_str).map(str::to_owned);
         let (properties, related) = split(entity, input);
-        self.put(entity, id.clone(), Mode::Create, properties)?;
+        let (id, named) = match given {
+            Some(id) => (id, true),
+            None => (self.new_id(), false),
+        };
+        if entity.mapped().is_some() {
+            self.foreign(entity, id.clone(), if named { Act::Create } else { Act::Make }, properties)?;
+        } else {
+            self.put(entity, id.clone(), Mode::Create, properties)?;
+        }
         let owner = Ref { of: entity.name.clone(), id: id.clone() };
         for (relationship, value) in related {
             self.related_of_new(relationship, &owner, &value).await?;
@@ -136,8 +144,11 @@ impl<'r> Draft<'r> {
                 self.delete_related(entity, relationship, &found, value).await?;
             }
         }
-        for record in found {
-            self.push(Op::Delete { record: record.record, row: !entity.is_node() });
+        for Found { record, .. } in found {
+            self.push(match entity.mapped() {
+                Some(_) => Op::Foreign { record, act: Act::Delete, set: Map::new() },
+                None => Op::Delete { record, row: !entity.is_node() },
+            });
         }
         Ok(())
     }
@@ -214,7 +225,19 @@ impl<'r> Draft<'r> {
 
     /// Puts a record.
     pub fn put(&mut self, entity: &EntityType, id: String, mode: Mode, input: Map<String, Json>) -> Result<(), Fault> {
+        if entity.mapped().is_some() {
+            let act = if mode == Mode::Update { Act::Update } else { Act::Create };
+            return self.foreign(entity, id, act, input);
+        }
         let op = normal::put(self.ontology(), entity, id, mode, input)
+            .map_err(|why| bad(format!("{}: {why}", entity.name)))?;
+        self.push(op);
+        Ok(())
+    }
+
+    /// Makes or changes a row of others.
+    fn foreign(&mut self, entity: &EntityType, id: String, act: Act, input: Map<String, Json>) -> Result<(), Fault> {
+        let op = normal::foreign(self.ontology(), entity, id, act, input)
             .map_err(|why| bad(format!("{}: {why}", entity.name)))?;
         self.push(op);
         Ok(())
