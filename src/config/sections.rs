@@ -162,7 +162,8 @@ sections! {
         /// The schema that holds all tables.
         schema: String = "quipu".into();
         /// Tables of others in that database that ontologies may show, each with what keeps tenants apart: "SCHEMA.TABLE by COLUMN" that holds
-        /// the tenant's name, "SCHEMA.TABLE by row security", or "SCHEMA.TABLE for TENANT" alone; TABLE may be *.
+        /// the tenant's name, "SCHEMA.TABLE by row security", or "SCHEMA.TABLE for TENANT" alone; TABLE may be *. They are read, and with
+        /// ", writable" behind it written as well.
         tables: OpenTables = OpenTables::default();
         /// Most connections to a server.
         connections: NonZeroUsize = count(16);

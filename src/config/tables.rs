@@ -10,7 +10,7 @@ use crate::stores::open_tables::OpenTable;
 pub struct OpenTables(pub Vec<OpenTable>);
 
 impl Form for OpenTables {
-    const EXPECTED: &'static str = "a list like [\"shop.orders by tenant_id\", \"crm.* for acme\", \"shop.items by row security\"], \
+    const EXPECTED: &'static str = "a list like [\"shop.orders by tenant_id\", \"crm.* for acme\", \"shop.items by row security, writable\"], \
          without schemas of the database itself";
 
     fn take(raw: &Raw<'_>) -> Option<Self> {
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn lists_are_read_and_written_again() {
         let shown = |text: &str| OpenTables::take(&Raw::Text(text)).and_then(|tables| tables.show());
-        let two = r#"["shop.orders by tenant_id", '"a,b".c for acme']"#;
+        let two = r#"["shop.orders by tenant_id, writable", '"a,b".c for acme']"#;
         assert_eq!(shown(two).as_deref(), Some(two));
         assert_eq!(shown("[]").as_deref(), Some("[]"));
         for wrong in

@@ -1,5 +1,5 @@
 //! Tables of others that ontologies may show, as whoever runs the gateway says it: which, to whom, and what keeps tenants apart in them.
-//! A publisher of ontologies can name no other, and cannot say what keeps tenants apart.
+//! A publisher of ontologies can name no other, cannot say what keeps tenants apart, and cannot write where that is not said here.
 
 use std::fmt;
 
@@ -14,6 +14,8 @@ pub struct OpenTable {
     pub table: Option<String>,
     /// Whose rows it holds.
     pub holds: Holds,
+    /// Whether ontologies may have its rows written.
+    pub writable: bool,
 }
 
 /// Whose rows a table holds.
@@ -28,11 +30,16 @@ pub enum Holds {
 }
 
 impl OpenTable {
-    /// Reads `SCHEMA.TABLE for TENANT`, `SCHEMA.TABLE by COLUMN` or `SCHEMA.TABLE by row security`. The table may be `*`. Names are
-    /// taken as they are written; those with other characters than letters, digits and `_` stand in double quotes. `None` for
-    /// anything else, and for schemas of the database itself.
+    /// Reads `SCHEMA.TABLE for TENANT`, `SCHEMA.TABLE by COLUMN` or `SCHEMA.TABLE by row security`, with `, writable` behind it or not.
+    /// The table may be `*`. Names are taken as they are written; those with other characters than letters, digits and `_` stand in
+    /// double quotes. `None` for anything else, and for schemas of the database itself.
     pub fn parse(text: &str) -> Option<Self> {
-        let (schema, rest) = name(text.trim())?;
+        // A name with a comma stands in quotes, so the word is none of a name.
+        let (text, writable) = match text.trim().rsplit_once(',') {
+            Some((text, word)) if word.trim() == "writable" => (text.trim(), true),
+            _ => (text.trim(), false),
+        };
+        let (schema, rest) = name(text)?;
         let rest = rest.strip_prefix('.')?;
         let (table, rest) = match rest.strip_prefix('*') {
             Some(rest) => (None, rest),
@@ -48,17 +55,17 @@ impl OpenTable {
             },
             _ => return None,
         };
-        (!is_of_the_database(&schema)).then_some(Self { schema, table, holds })
+        (!is_of_the_database(&schema)).then_some(Self { schema, table, holds, writable })
     }
 
     /// What is open to a tenant under a name, the first of the list that fits.
-    pub fn find<'a>(open: &'a [Self], tenant: &TenantId, schema: &str, table: &str) -> Option<&'a Holds> {
+    pub fn find<'a>(open: &'a [Self], tenant: &TenantId, schema: &str, table: &str) -> Option<&'a Self> {
         if is_of_the_database(schema) {
             return None;
         }
         let named = |open: &&Self| open.schema == schema && open.table.as_ref().is_none_or(|name| name == table);
-        let theirs = |holds: &&Holds| !matches!(holds, Holds::Of(other) if other != tenant);
-        open.iter().filter(named).map(|open| &open.holds).find(theirs)
+        let theirs = |open: &&Self| !matches!(&open.holds, Holds::Of(other) if other != tenant);
+        open.iter().filter(named).find(theirs)
     }
 }
 
@@ -99,7 +106,8 @@ impl fmt::Display for OpenTable {
             Holds::Of(tenant) => write!(f, "for {tenant}"),
             Holds::Named(column) => write!(f, "by {}", quoted(column)),
             Holds::Policies => f.write_str("by row security"),
-        }
+        }?;
+        f.write_str(if self.writable { ", writable" } else { "" })
     }
 }
 
@@ -119,12 +127,18 @@ mod tests {
             "shop.orders by tenant_id",
             "shop.orders by row security",
             "\"Sh\"\"op\".\"Order; DROP\" by \"Tenant Id\"",
+            "shop.orders for acme, writable",
+            "shop.* by tenant_id, writable",
+            "shop.orders by row security, writable",
+            "shop.orders by \"a, writable\"",
+            "shop.orders by \"a, writable\", writable",
         ] {
             let open = OpenTable::parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(open.to_string(), text);
         }
         let open = OpenTable::parse(" Größe.Tafel   by   row   security ").unwrap();
-        assert_eq!((open.schema.as_str(), open.holds), ("Größe", Holds::Policies));
+        assert_eq!((open.schema.as_str(), open.holds, open.writable), ("Größe", Holds::Policies, false));
+        assert!(OpenTable::parse("shop.orders by tenant ,  writable ").unwrap().writable);
     }
 
     #[test]
@@ -138,6 +152,12 @@ mod tests {
             "shop.orders by",
             "shop.orders by a b",
             "shop.orders of acme",
+            "shop.orders, writable",
+            "shop.orders by tenant, Writable",
+            "shop.orders by tenant writable",
+            "shop.orders by tenant, writable, writable",
+            "shop.orders by tenant, readable",
+            "shop.orders for acme,",
             "shop.a.b for acme",
             "shop.\"orders for acme",
             "\"\".orders for acme",
@@ -157,7 +177,9 @@ mod tests {
                 .iter()
                 .map(|text| OpenTable::parse(text).unwrap())
                 .collect();
-        let find = |who: &str, schema: &str, table: &str| OpenTable::find(&open, &tenant(who), schema, table).cloned();
+        let find = |who: &str, schema: &str, table: &str| {
+            OpenTable::find(&open, &tenant(who), schema, table).map(|open| open.holds.clone())
+        };
         assert_eq!(find("acme", "shop", "orders"), Some(Holds::Of(tenant("acme"))));
         assert_eq!(find("zeta", "shop", "orders"), Some(Holds::Of(tenant("zeta"))));
         assert_eq!(find("beta", "shop", "orders"), None);
@@ -165,7 +187,19 @@ mod tests {
         assert_eq!(find("acme", "shop", "items"), None);
         assert_eq!(find("beta", "crm", "anything"), Some(Holds::Named("tenant".into())));
         assert_eq!(find("beta", "pub", "a"), Some(Holds::Policies));
-        let all = [OpenTable { schema: "pg_catalog".into(), table: None, holds: Holds::Of(tenant("acme")) }];
+        let (schema, holds) = ("pg_catalog".to_owned(), Holds::Of(tenant("acme")));
+        let all = [OpenTable { schema, table: None, holds, writable: true }];
         assert_eq!(OpenTable::find(&all, &tenant("acme"), "pg_catalog", "pg_authid"), None);
+    }
+
+    #[test]
+    fn the_first_entry_says_whether_it_is_written() {
+        let open = ["shop.a by t", "shop.* by t, writable", "crm.a for acme, writable", "crm.a for zeta"];
+        let open: Vec<OpenTable> = open.iter().map(|text| OpenTable::parse(text).unwrap()).collect();
+        let writable = |who: &str, schema: &str, table: &str| {
+            OpenTable::find(&open, &tenant(who), schema, table).is_some_and(|open| open.writable)
+        };
+        assert!(!writable("acme", "shop", "a") && writable("acme", "shop", "b"));
+        assert!(writable("acme", "crm", "a") && !writable("zeta", "crm", "a") && !writable("beta", "crm", "a"));
     }
 }

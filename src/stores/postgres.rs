@@ -17,6 +17,7 @@ use super::sql::names::{Names, UNKNOWN};
 
 mod accept;
 mod check;
+mod foreign;
 mod holdings;
 mod metadata;
 mod migrations;

@@ -24,6 +24,7 @@ fn table(name: &str, id: &str, whose: Whose, columns: &[(&str, Sort, bool)]) -> 
         whose,
         columns: columns.iter().map(column).collect::<HashMap<_, _>>(),
         enums: HashMap::from([("State".to_owned(), vec!["OPEN".to_owned(), "SENT".to_owned()])]),
+        writing: None,
     }))
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quipu_resolvers::change::{Accepted, Change, Ref};
+use quipu_resolvers::change::{Accepted, Change, Op, Ref};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
 use quipu_resolvers::ports::{Call, StoreName, Terms};
@@ -13,8 +13,9 @@ use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query, query_scalar};
 
+use super::reads::is_of_the_table;
 use super::session::{Failure, Session, within};
-use super::{Store, names, registry, rows, unknown_tenant};
+use super::{Store, foreign, names, registry, rows, unknown_tenant};
 use crate::stores::fold::{Folded, fold};
 use crate::stores::logged::{Logged, digest_under, number, replayed};
 use crate::stores::sql::names::{NameOf, Names};
@@ -36,17 +37,23 @@ impl Store {
         call: Call<'_>,
     ) -> Result<Accepted, Fault> {
         let begun = Instant::now();
-        let turn = self.turns.take(change.tenant(), call.deadline).await.map_err(Failure::fault)?;
-        let mut tried = 0;
-        let decided = loop {
-            match self.decide(change, terms, call.deadline).await {
-                Err(failure) if failure.is_transient() && tried < RETRIES => {
-                    tokio::time::sleep(PAUSE * 2_u32.pow(tried)).await;
-                    tried += 1;
-                }
-                decided => break decided,
-            }
-        };
+        let (tenant, deadline) = (change.tenant(), call.deadline);
+        let turn = self.turns.take(tenant, deadline).await.map_err(Failure::fault)?;
+        let foreign = foreign::types(change.get());
+        if !foreign.is_empty() {
+            self.know_tables(tenant, &foreign, deadline).await.map_err(Failure::fault)?;
+        }
+        let mut decided = self.decided(change, terms, deadline).await;
+        if let Some(of) = of_others(&decided, &foreign) {
+            // Somebody changed the table, and nothing was written: once more, with what it is now.
+            tracing::warn!(%tenant, of, "a table of others is not what it was; looking at it again");
+            self.look_at_tables(tenant, deadline).await.map_err(Failure::fault)?;
+            decided = self.decided(change, terms, deadline).await;
+        }
+        if let (Some(of), Err(failure)) = (of_others(&decided, &foreign), &decided) {
+            tracing::error!(%tenant, of, ?failure, "a table of others cannot be written");
+            decided = Ok(Err(foreign::unwritable(of)));
+        }
         drop(turn);
         call.trace.ran(StoreName::Rows, begun.elapsed(), || {
             ("accept: a change is decided on in one transaction".to_owned(), Vec::new(), change.get().ops.len())
@@ -56,9 +63,26 @@ impl Store {
         Ok(accepted)
     }
 
+    /// Decides, and again when the store says that trying again may help.
+    async fn decided(&self, change: &Allowed<Change>, terms: Terms<'_>, deadline: Instant) -> Result<Decided, Failure> {
+        let mut tried = 0;
+        loop {
+            match self.decide(change, terms, deadline).await {
+                Err(failure) if failure.is_transient() && tried < RETRIES => {
+                    tokio::time::sleep(PAUSE * 2_u32.pow(tried)).await;
+                    tried += 1;
+                }
+                decided => return decided,
+            }
+        }
+    }
+
     async fn decide(&self, change: &Allowed<Change>, terms: Terms<'_>, deadline: Instant) -> Result<Decided, Failure> {
         let known = self.known.get(change.tenant());
-        let mut session = self.sessions.begin(known.as_ref().map(|names| names.tenant), deadline).await?;
+        // Policies and defaults of tables of others learn whose rows are written.
+        let name = change.get().ops.iter().any(Op::is_foreign).then_some(change.tenant());
+        let key = known.as_ref().map(|names| names.tenant);
+        let mut session = self.sessions.begin_named(key, name, deadline).await?;
         let decided = within(deadline, transact(session.start(), known, change.tenant(), change.get(), terms)).await;
         session.done(&decided);
         let decided = decided?;
@@ -68,6 +92,14 @@ impl Store {
             end(session, deadline).await?;
         }
         Ok(decided)
+    }
+}
+
+/// The type whose table of others the store could make nothing of.
+fn of_others<'a>(decided: &Result<Decided, Failure>, foreign: &[&'a str]) -> Option<&'a str> {
+    match decided {
+        Err(Failure::Store(error)) if is_of_the_table(error) => foreign.first().copied(),
+        _ => None,
     }
 }
 
@@ -120,14 +152,20 @@ pub(super) async fn write(
         return Ok(earlier.map(|accepted| (accepted, names)));
     }
     names::intern(connection, &mut names, &names_of(&change.ops)).await?;
-    let held = registry::load(connection, &names, &change.ops).await?;
-    let verdict = match decide(change, held, terms.only_new) {
+    let own = own(change);
+    let held = registry::load(connection, &names, &own.ops).await?;
+    let mut verdict = match decide(&own, held, terms.only_new) {
         Ok(verdict) => verdict,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let written = match foreign::write(connection, &names, change).await? {
+        Ok(written) => written,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let head: i64 =
         query_scalar("SELECT head FROM tenant WHERE key = $1").bind(names.tenant).fetch_one(&mut *connection).await?;
-    let seq = if verdict.ops.is_empty() { head } else { head + 1 };
+    let seq = if verdict.ops.is_empty() && written.is_empty() { head } else { head + 1 };
+    verdict.effects.extend(written);
     let effects = json(&verdict.effects)?;
     if seq > head {
         registry::store(connection, &names, &verdict).await?;
@@ -147,6 +185,14 @@ pub(super) async fn write(
     }
     let accepted = Accepted { seq: number(seq), effects: verdict.effects, appended: seq > head, replayed: false };
     Ok(Ok((accepted, names)))
+}
+
+/// What a change does to records of ours.
+fn own(change: &Change) -> Cow<'_, Change> {
+    if !change.ops.iter().any(Op::is_foreign) {
+        return Cow::Borrowed(change);
+    }
+    Cow::Owned(Change { ops: change.ops.iter().filter(|op| !op.is_foreign()).cloned().collect() })
 }
 
 /// What an idempotency key was answered with before, if it was used.

@@ -20,7 +20,7 @@ use crate::stores::sql::names::{NameOf, Names, UNKNOWN};
 use crate::stores::sql::{Dialect, Parameter, Statement};
 
 /// How long a table of others that cannot be read is taken for one without a look.
-const AGE: Duration = Duration::from_secs(2);
+pub(super) const AGE: Duration = Duration::from_secs(2);
 
 impl Store {
     /// Runs what `write` makes of the tenant's names: one statement with one value.
@@ -121,7 +121,7 @@ impl Store {
 
 /// Whether the server could not make sense of a statement, or would not let the role run it.
 /// <https://www.postgresql.org/docs/15/errcodes-appendix.html>, class 42, and plans whose result has changed.
-fn is_of_the_table(error: &sqlx::Error) -> bool {
+pub(super) fn is_of_the_table(error: &sqlx::Error) -> bool {
     state_of(error).is_some_and(|state| state.starts_with("42") || state == "0A000")
 }
 

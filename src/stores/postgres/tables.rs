@@ -11,12 +11,14 @@ use sqlx::query;
 
 use super::session::Failure;
 use crate::stores::open_tables::{Holds, OpenTable};
-use crate::stores::sql::mapped::{Column, Literal, Mapped, Quoted, Sort, Table, Tables, Whose, unreadable};
+use crate::stores::sql::mapped::{Column, Literal, Mapped, Quoted, Sort, Table, Tables, Whose, Writing, unreadable};
 use crate::stores::sql::names::{NameOf, Names};
 
 mod catalog;
+mod references;
+mod writing;
 
-use catalog::{Described, Relation};
+use catalog::{Described, Policed, Relation};
 
 /// What an ontology says of tables of others.
 #[derive(Debug, Clone, Default)]
@@ -70,13 +72,16 @@ pub(super) async fn look(
     }
     for entity in &wanted.types {
         let Some((table, said)) = entity.mapped() else { continue };
-        let mut look = Look { entity, table, said, tenant, enums: &wanted.enums, problems: Vec::new() };
+        let (broken, refusals) = (Vec::new(), Vec::new());
+        let enums = &wanted.enums;
+        let mut look = Look { entity, table, said, tenant, enums, problems: broken, refusals };
         let found = look.at(connection, opened).await?;
         let mapped = match found.filter(|_| look.problems.is_empty()) {
             Some(table) => Mapped::Table(Arc::new(table)),
             None => Mapped::Broken(unreadable(&entity.name)),
         };
         problems.extend(look.problems);
+        problems.extend(look.refusals);
         tables.insert(names.key(NameOf::Row, &entity.name), mapped);
     }
     Ok((tables, problems))
@@ -89,7 +94,10 @@ struct Look<'a> {
     said: &'a Said,
     tenant: &'a TenantId,
     enums: &'a HashMap<String, Vec<String>>,
+    /// Why it cannot be shown.
     problems: Vec<String>,
+    /// Why it cannot be written, if it shall be.
+    refusals: Vec<String>,
 }
 
 impl Look<'_> {
@@ -109,9 +117,9 @@ impl Look<'_> {
     async fn at(&mut self, connection: &mut PgConnection, opened: &Opened) -> Result<Option<Table>, Failure> {
         let (of, named, tenant) = (&self.entity.name, self.named(), self.tenant);
         let own = self.said.schema == opened.schema;
-        let holds = OpenTable::find(&opened.tables, tenant, &self.said.schema, self.table).filter(|_| !own);
+        let open = OpenTable::find(&opened.tables, tenant, &self.said.schema, self.table).filter(|_| !own);
         // Whether it is there is told to those alone to whom it is open.
-        let Some(holds) = holds else {
+        let Some(open) = open else {
             self.problem(format!(
                 "{of}: the table {named} is not open to {tenant}; whoever runs the gateway opens tables with `metadata.tables`"
             ));
@@ -131,7 +139,7 @@ impl Look<'_> {
                 Quoted(&self.said.schema)
             ));
         }
-        let whose = self.whose(connection, holds, &relation).await?;
+        let whose = self.whose(connection, &open.holds, &relation).await?;
         for property in self.entity.properties.values() {
             let column = if property.stored == "id" { self.said.id.as_str() } else { property.stored.as_str() };
             self.property(property, column, &relation);
@@ -142,6 +150,7 @@ impl Look<'_> {
         } else {
             self.identity(&relation, &whose);
         }
+        let writing = self.writing(connection, open, &relation, &whose).await?;
         let readable = |column: Described| Some((column.name, column.column.filter(|_| column.readable)?));
         Ok(Some(Table {
             schema: self.said.schema.clone(),
@@ -150,6 +159,7 @@ impl Look<'_> {
             whose,
             columns: relation.columns.into_iter().filter_map(readable).collect(),
             enums: self.enums.clone(),
+            writing,
         }))
     }
 
@@ -164,7 +174,7 @@ impl Look<'_> {
         let column = match holds {
             Holds::Of(_) => return Ok(Some(Whose::All)),
             Holds::Policies => {
-                let message = match catalog::open_policies(connection, relation).await? {
+                let message = match catalog::open_policies(connection, relation, Policed::There("r")).await? {
                     _ if !relation.secured => format!(
                         "{of}: row security does not bind the login role on {named}, and is what shall keep tenants apart; \
                          ALTER TABLE {} ENABLE ROW LEVEL SECURITY, and let another role own it",

@@ -9,9 +9,11 @@ use std::time::Instant;
 use quipu_resolvers::value::Value;
 
 mod fields;
+pub mod writes;
 
 pub(super) use fields::Form;
 pub(in crate::stores) use fields::unreadable;
+pub use writes::{Settable, Writing};
 
 /// The tables behind the types of one tenant, by the key of the type.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +69,8 @@ pub struct Table {
     pub columns: HashMap<String, Column>,
     /// Values of the ontology's enums by name.
     pub enums: HashMap<String, Vec<String>>,
+    /// What writing has to know, where its rows are written.
+    pub writing: Option<Writing>,
 }
 
 /// Which rows of a table are the tenant's.

@@ -10,7 +10,7 @@ use crate::stores::sql::mapped::{Column, Quoted, Sort};
 #[derive(Debug)]
 pub(super) struct Relation {
     /// Its key in the database.
-    oid: i64,
+    pub(super) oid: i64,
     /// `r`, `p` (partitioned), `v` (view), `m` (materialized view), or something else.
     pub kind: String,
     /// Whether row security binds the login role.
@@ -37,6 +37,8 @@ pub(super) struct Described {
     pub column: Option<Column>,
     /// The size of whole numbers in bits, 0 of anything else.
     pub bits: u32,
+    /// Most characters of a text, where there is a limit.
+    pub longest: Option<usize>,
 }
 
 impl Relation {
@@ -98,6 +100,8 @@ fn described(row: &PgRow) -> Result<Described, sqlx::Error> {
     let (of, built_in): (String, bool) = (row.try_get(6)?, row.try_get(9)?);
     let is_enum = row.try_get::<String, _>(7)? == "e";
     let (mut bits, collation) = (0, row.try_get(10)?);
+    // As `varchar` has it: with the four bytes of a header.
+    let longest = (of == "varchar").then(|| usize::try_from(modifier - 4).ok()).flatten();
     let sort = match of.as_str() {
         _ if is_enum => Some(Sort::Label { name: row.try_get(8)?, labels: row.try_get(11)? }),
         _ if !built_in => None,
@@ -132,6 +136,7 @@ fn described(row: &PgRow) -> Result<Described, sqlx::Error> {
         type_name: row.try_get(3)?,
         column: sort.map(|sort| Column { sort, array }),
         bits,
+        longest,
     })
 }
 
@@ -142,17 +147,34 @@ fn digits(modifier: i32) -> Option<(i32, i32)> {
     Some(((declared >> 16) & 0xffff, scale))
 }
 
-/// The policies by which the role sees rows although none of them looks at the setting; empty when the table keeps tenants apart.
-/// Without any policy nobody sees anything, which is of no use either.
+/// What policies are asked about: which rows something can be done to, or which rows may come of it. With the letter that the catalog has
+/// for the command.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Policed {
+    /// Rows that are there: of `SELECT` (`r`), `UPDATE` (`w`) and `DELETE` (`d`).
+    There(&'static str),
+    /// Rows as they are afterwards: of `INSERT` (`a`) and `UPDATE` (`w`).
+    Afterwards(&'static str),
+}
+
+/// The policies by which the role sees or writes rows although none of them looks at the setting; empty when the table keeps tenants
+/// apart. Without any policy nobody can do anything, which is of no use either.
 pub(super) async fn open_policies(
     connection: &mut PgConnection,
     relation: &Relation,
+    policed: Policed,
 ) -> Result<(bool, Vec<String>), Failure> {
+    let (command, afterwards) = match policed {
+        Policed::There(command) => (command, false),
+        Policed::Afterwards(command) => (command, true),
+    };
     let text = "SELECT polname::text, polpermissive, \
-                coalesce(pg_get_expr(polqual, polrelid) LIKE '%quipu.tenant_name%', false) FROM pg_policy \
-                WHERE polrelid = $1::oid AND polcmd IN ('*', 'r') AND (polroles = '{0}' \
+                coalesce(pg_get_expr(CASE WHEN $3 THEN coalesce(polwithcheck, polqual) ELSE polqual END, polrelid) \
+                LIKE '%quipu.tenant_name%', false) FROM pg_policy \
+                WHERE polrelid = $1::oid AND polcmd::text IN ('*', $2) AND (polroles = '{0}' \
                 OR EXISTS (SELECT 1 FROM unnest(polroles) AS role WHERE pg_has_role(role, 'MEMBER')))";
-    let policies: Vec<(String, bool, bool)> = query_as(text).bind(relation.oid).fetch_all(connection).await?;
+    let policies: Vec<(String, bool, bool)> =
+        query_as(text).bind(relation.oid).bind(command).bind(afterwards).fetch_all(connection).await?;
     let any = policies.iter().any(|(_, permissive, _)| *permissive);
     // All restrictive ones have to let a row through, so one that looks is enough.
     if policies.iter().any(|(_, permissive, looks)| !permissive && *looks) {
