@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use quipu::ingest::batch::{Shaped, Shaper};
 use quipu::ingest::compare::Sum;
 use quipu::ingest::records::Record;
-use quipu_resolvers::change::{Change, Mode, Op, Ref};
+use quipu_resolvers::change::{Act, Change, Mode, Op, Ref};
 use quipu_resolvers::guard::{self, TenantId};
 use serde_json::{Map, Value as Json, json};
 
@@ -144,7 +144,8 @@ async fn they_are_read_and_not_written() {
         unique: Vec::new(),
         embed: Vec::new(),
     };
-    for op in [put, Op::Delete { record, row: true }] {
+    let foreign = Op::Foreign { record: record.clone(), act: Act::Update, set: Map::new() };
+    for op in [put, foreign, Op::Delete { record, row: true }] {
         for asking in [admin("alpha"), guard::Principal::operator(&tenant, None)] {
             let refused = guard::change(&asking, ontology, Change { ops: vec![op.clone()] }, &[]).unwrap_err();
             assert_eq!(refused.to_string(), "FORBIDDEN: Customer is read and not written: its table belongs to others");

@@ -19,6 +19,7 @@ mod changes;
 mod publishing;
 mod running;
 mod statements;
+mod writing;
 
 /// Tables that others made, in a schema of their own, and options for a gateway that may show them.
 pub struct Shop {

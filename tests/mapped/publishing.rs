@@ -24,7 +24,7 @@ async fn published(metadata: &(impl Metadata + ?Sized), who: &str, sdl: &str) ->
 }
 
 impl Shop {
-    async fn publish(&self, who: &str, sdl: &str) -> Result<u64, String> {
+    pub async fn publish(&self, who: &str, sdl: &str) -> Result<u64, String> {
         let metadata =
             Postgres::open(self.options.clone()).await.unwrap_or_else(|error| panic!("{error}: {}", error.help));
         let outcome = published(&metadata, who, &sdl.replace("SCHEMA", &self.schema)).await;
@@ -33,7 +33,7 @@ impl Shop {
     }
 
     /// A refusal, without the names that differ from run to run.
-    async fn refusal(&self, who: &str, sdl: &str) -> String {
+    pub async fn refusal(&self, who: &str, sdl: &str) -> String {
         let refusal = self.publish(who, sdl).await.expect_err(sdl);
         refusal.replace(&self.schema, "shop").replace(&self.options.schema, "quipu")
     }
