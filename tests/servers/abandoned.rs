@@ -63,7 +63,7 @@ impl Kind {
 }
 
 /// Polls a future that often and drops it: at once, or when it could go on. Its outcome, if it was done before.
-async fn polled<T>(polls: usize, at_once: bool, future: impl Future<Output = T>) -> Option<T> {
+pub async fn polled<T>(polls: usize, at_once: bool, future: impl Future<Output = T>) -> Option<T> {
     let (mut future, mut left) = (Box::pin(future), polls);
     poll_fn(move |context| {
         if left == 0 {

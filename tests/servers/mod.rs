@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-mod abandoned;
+pub mod abandoned;
 mod adopt;
 mod away;
 mod cache;

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use sqlx::{AssertSqlSafe, Executor, query_scalar};
 
 use super::{Shop, done, execute, head, refused};
+use crate::servers::abandoned::polled;
 use crate::spec::world::{World, admin};
 
 /// Accepts a change of one row, as the engine does when it has found the row.
@@ -214,4 +215,58 @@ async fn a_row_that_somebody_holds() {
     assert_eq!(shop.look("SELECT name FROM SCHEMA.clients").await, json!([{"name": "a"}]));
     assert_eq!(head(&world, "alpha").await, 1);
     done(&world, "alpha", "updateClients(update: { name: { set: \"b\" } }) { clients { id } }").await;
+}
+
+/// A change that nobody waits for any more, dropped at every await over one connection, is whole in table and log, or in neither; and
+/// whoever comes next is another tenant in nothing but their own.
+#[tokio::test]
+async fn an_abandoned_change_is_whole_or_not_there() {
+    let Some(mut shop) = Shop::till("mapped::writing::an_abandoned_change_is_whole_or_not_there").await else { return };
+    shop.options.connections = 1;
+    let world = shop.till_world().await;
+    let (alpha, beta) = (admin("alpha"), admin("beta"));
+    let mut done_at = [None; 2];
+    for polls in 1.. {
+        for at_once in [true, false] {
+            let create = format!(
+                "mutation {{ createClients(input: [{{ id: \"a{polls}{at_once}\", name: \"a\" }}, {{ id: \"b{polls}{at_once}\", name: \"b\", credit: 1 }}]) \
+                 {{ info {{ nodesCreated }} }} }}"
+            );
+            if let Some((data, errors)) = polled(polls, at_once, world.run(&alpha, &create, json!({}))).await {
+                assert_eq!(
+                    (&data["createClients"]["info"]["nodesCreated"], &errors),
+                    (&json!(2), &Json::Null),
+                    "{data}"
+                );
+                done_at[usize::from(at_once)].get_or_insert(polls);
+            }
+            let theirs = format!(
+                "createClients(input: [{{ id: \"{polls}{at_once}\", name: \"theirs\" }}]) {{ clients {{ id }} }}"
+            );
+            done(&world, "beta", &theirs).await;
+            let seen = world.data(&beta, "{ clients(where: { NOT: { name: { eq: \"theirs\" } } }) { id } }").await;
+            assert_eq!(seen["clients"], json!([]));
+        }
+        if done_at.iter().all(Option::is_some) {
+            break;
+        }
+        assert!(polls < 2_000, "a change takes so many polls");
+    }
+    let begun = Instant::now();
+    loop {
+        let rows = shop.look("SELECT count(*) AS n FROM SCHEMA.clients WHERE tenant = 'alpha'").await[0]["n"]
+            .as_u64()
+            .unwrap();
+        let entries = head(&world, "alpha").await;
+        if rows == entries * 2 {
+            assert!(rows > 0);
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{rows} rows, and {entries} entries of two");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(
+        shop.look("SELECT DISTINCT tenant FROM SCHEMA.clients WHERE name = 'theirs'").await,
+        json!([{"tenant": "beta"}])
+    );
 }
