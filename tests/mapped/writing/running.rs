@@ -4,15 +4,31 @@ use serde_json::{Value as Json, json};
 
 use super::{Shop, look};
 use crate::cli::quipu::Quipu;
+use crate::contract::{neo4j, skipped};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_settings_open_is_written() {
-    let Some(shop) = Shop::till("mapped::writing::what_the_settings_open_is_written").await else { return };
+    written("mapped::writing::what_the_settings_open_is_written", "").await;
+}
+
+/// The same where the graph, which follows the log, is in Neo4j.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_settings_open_is_written_beside_neo4j() {
+    let test = "mapped::writing::what_the_settings_open_is_written_beside_neo4j";
+    let Some(options) = neo4j::options() else { return skipped(test, "QUIPU_TEST_NEO4J names no server") };
+    let (scheme, address) = options.url.split_once("://").unwrap();
+    let (user, password, prefix) = (&options.user, &options.password, options.namespace.trim_end_matches('/'));
+    let graph = format!("[graph]\nurl = \"{scheme}://{user}:{password}@{address}\"\nprefix = \"{prefix}\"\n");
+    written(test, &graph).await;
+}
+
+async fn written(test: &str, graph: &str) {
+    let Some(shop) = Shop::till(test).await else { return };
     let quipu = Quipu::empty();
     let settings = |tables: &str| {
         format!(
             "[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n[metadata]\nurl = \"{}\"\nowner_url = \"{}\"\nschema = \"{}\"\n\
-             tables = [\"{tables}\"]\n",
+             tables = [\"{tables}\"]\n{graph}",
             shop.server.login, shop.server.owner, shop.options.schema
         )
     };
