@@ -50,22 +50,22 @@ pub fn at(url: &str) -> Options {
 
 /// The store set of a case.
 pub async fn opened(case: &str) -> Option<Stores> {
-    let Some(options) = options() else {
-        skipped(case, "QUIPU_TEST_NEO4J names no server");
-        return None;
-    };
-    let graph = Neo4j::open(options).await.unwrap_or_else(|error| panic!("{error}; {}", error.help));
-    Some(beside(graph).await)
+    changed(case, |_| {}).await
 }
 
 /// The same, where every read is asked like several together.
 pub async fn together(case: &str) -> Option<Stores> {
-    let Some(options) = options() else {
+    changed(case, |options| options.gathering = Gathering::Always).await
+}
+
+/// A store set with other options. Says so and gives nothing when there is no server.
+async fn changed(case: &str, change: impl FnOnce(&mut Options)) -> Option<Stores> {
+    let Some(mut options) = options() else {
         skipped(case, "QUIPU_TEST_NEO4J names no server");
         return None;
     };
-    let graph = Neo4j::open(Options { gathering: Gathering::Always, ..options }).await;
-    Some(beside(graph.unwrap_or_else(|error| panic!("{error}; {}", error.help))).await)
+    change(&mut options);
+    Some(beside(Neo4j::open(options).await.unwrap_or_else(|error| panic!("{error}; {}", error.help))).await)
 }
 
 /// A graph with all else embedded.
@@ -78,14 +78,9 @@ async fn beside(graph: Neo4j) -> Stores {
     Stores { graph, metadata, vectors, _kept: Box::new(directory) }
 }
 
-/// Says so and gives nothing when there is no server.
+/// A store set of a test of Neo4j alone, with other options.
 pub async fn graph(test: &str, change: impl FnOnce(&mut Options)) -> Option<Stores> {
-    let Some(mut options) = options() else {
-        skipped(&format!("contract::neo4j::{test}"), "QUIPU_TEST_NEO4J names no server");
-        return None;
-    };
-    change(&mut options);
-    Some(beside(Neo4j::open(options).await.unwrap_or_else(|error| panic!("{error}; {}", error.help))).await)
+    changed(&format!("contract::neo4j::{test}"), change).await
 }
 
 /// What is wrong is told within five seconds, with what to do, and without the password.

@@ -30,18 +30,29 @@ pub struct Shop {
     pub owner: PgConnection,
 }
 
+/// Runs statements about the tables of a schema.
+async fn execute(connection: &mut PgConnection, schema: &str, text: &str) {
+    let text = named(text, schema);
+    connection.execute(AssertSqlSafe(text.clone())).await.unwrap_or_else(|error| panic!("{error}: {text}"));
+}
+
 /// What an ontology calls the tables by.
 const TABLES: [(&str, &str); 3] = [("Order", "Orders \"2026\""), ("Customer", "customers"), ("Item", "items")];
 
 impl Shop {
     /// Empty tables. Orders and items name the tenant in a column; so do customers, until a test says otherwise.
     pub async fn empty(case: &str) -> Option<Self> {
+        Self::made(case, "shop", include_str!("shop.sql"), "by tenant").await
+    }
+
+    /// Tables that statements make, in a schema with that in its name, open as is said.
+    async fn made(case: &str, name: &str, tables: &str, open: &str) -> Option<Self> {
         let server = server(case)?;
         let mut options = patient(&server);
-        let schema = options.schema.replace("case", "shop");
+        let schema = options.schema.replace("case", name);
         let mut owner = plain(&server.owner, &options).await;
-        raw_sql(AssertSqlSafe(named(include_str!("shop.sql"), &schema))).execute(&mut owner).await.unwrap();
-        options.tables = opened(&[&format!("{schema}.* by tenant")]);
+        raw_sql(AssertSqlSafe(named(tables, &schema))).execute(&mut owner).await.unwrap();
+        options.tables = opened(&[&format!("{schema}.* {open}")]);
         Some(Self { server, schema, options, owner })
     }
 
@@ -61,8 +72,7 @@ impl Shop {
 
     /// Runs statements as whoever owns the tables.
     pub async fn run(&mut self, text: &str) {
-        let text = named(text, &self.schema);
-        self.owner.execute(AssertSqlSafe(text.clone())).await.unwrap_or_else(|error| panic!("{error}: {text}"));
+        execute(&mut self.owner, &self.schema, text).await;
     }
 
     /// Fills the tables: the same ids for both tenants, with other contents.

@@ -1,7 +1,7 @@
 //! Rows of tables that belong to others, written inside the transaction that accepts a change. What is there, and what may be there, is
 //! known to the tables alone: their constraints, triggers and policies decide, and one refusal takes back the whole change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use quipu_resolvers::change::{Act, Change, Effect, EffectKind, Op, Ref};
@@ -143,6 +143,7 @@ impl Happened {
                 }
             }
             Act::Update | Act::Delete => {
+                let written: HashSet<String> = written.into_iter().collect();
                 let kind = if batch.act == Act::Update { EffectKind::Updated } else { EffectKind::Deleted };
                 for (record, set) in &batch.rows {
                     let there = written.contains(&record.id);

@@ -1,12 +1,11 @@
 //! Tables that belong to others, written as an ontology says: in the transaction that accepts the change, or not at all.
 
-use quipu::stores::postgres::Options;
 use serde_json::{Value as Json, json};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Executor, query_scalar, raw_sql};
+use sqlx::{AssertSqlSafe, query_scalar};
 
-use super::{Shop, named, opened, patient};
-use crate::contract::postgres::{plain, server};
+use super::{Shop, named};
+use crate::contract::postgres::plain;
 use crate::spec::world::{World, admin};
 
 mod apart;
@@ -20,13 +19,7 @@ mod statements;
 impl Shop {
     /// Tables that can be written: clients and sales by a column with the tenant's name; so is the stock, until a test says otherwise.
     pub async fn till(case: &str) -> Option<Self> {
-        let server = server(case)?;
-        let mut options: Options = patient(&server);
-        let schema = options.schema.replace("case", "till");
-        let mut owner = plain(&server.owner, &options).await;
-        raw_sql(AssertSqlSafe(named(include_str!("till.sql"), &schema))).execute(&mut owner).await.unwrap();
-        options.tables = opened(&[&format!("{schema}.* by tenant, writable")]);
-        Some(Self { server, schema, options, owner })
+        Self::made(case, "till", include_str!("till.sql"), "by tenant, writable").await
     }
 
     /// The ontology over them.
@@ -75,10 +68,4 @@ async fn head(world: &World, who: &str) -> u64 {
 async fn done(world: &World, who: &str, mutation: &str) -> Json {
     let data = world.data(&admin(who), &format!("mutation {{ done: {mutation} }}")).await;
     data["done"].clone()
-}
-
-/// Runs statements and hopes for the best.
-async fn execute(connection: &mut PgConnection, shop: &Shop, text: &str) {
-    let text = named(text, &shop.schema);
-    connection.execute(AssertSqlSafe(text.clone())).await.unwrap_or_else(|error| panic!("{error}: {text}"));
 }

@@ -8,7 +8,8 @@ use quipu_resolvers::ports::{Call, Terms, Trace};
 use serde_json::{Value as Json, json};
 use sqlx::{AssertSqlSafe, Executor, query_scalar};
 
-use super::{Shop, done, execute, head, refused};
+use super::super::execute;
+use super::{Shop, done, head, refused};
 use crate::servers::abandoned::polled;
 use crate::spec::world::{World, admin};
 
@@ -54,7 +55,7 @@ async fn a_row_that_is_removed_in_between() {
     let mut other = shop.another().await;
     let holder: i32 = query_scalar("SELECT pg_backend_pid()").fetch_one(&mut other).await.unwrap();
     other.execute("BEGIN").await.unwrap();
-    execute(&mut other, &shop, "DELETE FROM SCHEMA.clients WHERE id = 'c1'").await;
+    execute(&mut other, &shop.schema, "DELETE FROM SCHEMA.clients WHERE id = 'c1'").await;
     // It is still seen, and found; the update waits for whoever removes it.
     let who = admin("alpha");
     let update = "mutation { updateClients(update: { name: { set: \"new\" } }) { clients { id } } }";
@@ -200,7 +201,7 @@ async fn a_row_that_somebody_holds() {
     done(&world, "alpha", "createClients(input: [{ id: \"c1\", name: \"a\" }]) { info { nodesCreated } }").await;
     let mut other = shop.another().await;
     other.execute("BEGIN").await.unwrap();
-    execute(&mut other, &shop, "SELECT 1 FROM SCHEMA.clients FOR UPDATE").await;
+    execute(&mut other, &shop.schema, "SELECT 1 FROM SCHEMA.clients FOR UPDATE").await;
     let tenant = TenantId::parse("alpha").unwrap();
     let ontology = &world.served(&tenant).unwrap().served().ontology;
     let record = Ref { of: "Client".to_owned(), id: "c1".to_owned() };
