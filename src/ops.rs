@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use quipu_resolvers::Answer;
 use quipu_resolvers::guard::TenantId;
@@ -60,6 +61,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     statements: IntCounterVec,
+    together: IntCounter,
     batch: Histogram,
     loads: Histogram,
     cache: IntCounterVec,
@@ -83,6 +85,10 @@ impl Metrics {
                 &["operation"],
             )?,
             statements: counter("quipu_statements_total", "statements that stores ran", &["store"])?,
+            together: IntCounter::new(
+                "quipu_statements_together_total",
+                "of the statements, those that also asked what other requests wanted to know; each request counts its own",
+            )?,
             batch: Histogram::with_opts(
                 HistogramOpts::new("quipu_batch_operations", "operations in a batch of a client")
                     .buckets(vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0]),
@@ -114,6 +120,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;
         metrics.registry.register(Box::new(metrics.statements.clone()))?;
+        metrics.registry.register(Box::new(metrics.together.clone()))?;
         metrics.registry.register(Box::new(metrics.batch.clone()))?;
         metrics.registry.register(Box::new(metrics.loads.clone()))?;
         metrics.registry.register(Box::new(metrics.cache.clone()))?;
@@ -149,7 +156,13 @@ impl Metrics {
 
     /// A trace whose statements are counted.
     pub fn tracing(&self) -> Traced<'_> {
-        Traced { metrics: self, trace: Arc::default(), seen: [0; STORES.len()], looked_up: Default::default() }
+        Traced {
+            metrics: self,
+            trace: Arc::default(),
+            seen: [0; STORES.len()],
+            together: 0,
+            looked_up: Default::default(),
+        }
     }
 
     /// Counts something that was refused.
@@ -196,6 +209,7 @@ pub struct Traced<'a> {
     metrics: &'a Metrics,
     trace: Arc<Trace>,
     seen: [u64; STORES.len()],
+    together: u64,
     looked_up: [[u64; Lookup::ALL.len()]; CACHED.len()],
 }
 
@@ -217,6 +231,9 @@ impl Traced<'_> {
                 *seen = total;
             }
         }
+        let together = self.trace.together();
+        self.metrics.together.inc_by(together - self.together);
+        self.together = together;
         for (kind, seen) in CACHED.into_iter().zip(&mut self.looked_up) {
             for (lookup, seen) in Lookup::ALL.into_iter().zip(seen) {
                 let total = self.trace.lookups(kind, lookup);
@@ -269,6 +286,7 @@ mod tests {
         statement();
         statement();
         traced.trace().batched(7);
+        traced.trace().asked_together();
         traced.trace().looked_up(KeyKind::Result, Lookup::Hit);
         traced.count();
         traced.trace().ran(StoreName::Graph, Duration::ZERO, || unreachable!("nothing is kept"));
@@ -288,6 +306,7 @@ mod tests {
             "quipu_requests_total{operation=\"unknown\",outcome=\"refused\"} 1",
             "quipu_request_seconds_bucket{operation=\"query\",le=\"0.005\"} 2",
             "quipu_statements_total{store=\"graph\"} 3",
+            "quipu_statements_together_total 1",
             "quipu_cache_total{kind=\"result\",outcome=\"hit\"} 2",
             "quipu_cache_total{kind=\"embedding\",outcome=\"error\"} 1",
             "quipu_loader_keys_bucket{le=\"10\"} 1",

@@ -37,6 +37,7 @@ pub struct Trace {
     graph: AtomicU64,
     rows: AtomicU64,
     vectors: AtomicU64,
+    together: AtomicU64,
     looked_up: [[AtomicU64; Lookup::ALL.len()]; CACHED.len()],
     batches: Mutex<Vec<usize>>,
     kept: Option<Mutex<Vec<Statement>>>,
@@ -127,6 +128,16 @@ impl Trace {
             let mut kept = kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             kept.push(Statement { store, text, parameters, rows, took });
         }
+    }
+
+    /// Notes that a statement also asked what other requests wanted to know.
+    pub fn asked_together(&self) {
+        self.together.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many of the statements did.
+    pub fn together(&self) -> u64 {
+        self.together.load(Ordering::Relaxed)
     }
 
     /// Notes how many keys a loader read at once.

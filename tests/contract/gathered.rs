@@ -14,7 +14,7 @@ use quipu_schema::policy::Operator;
 use serde_json::Value as Json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
 use super::fixture::*;
 use super::{Stores, neo4j};
@@ -68,22 +68,30 @@ async fn asked(stores: &Stores, who: &str, read: Read) -> (Json, bool) {
     let outcome = stores.graph.read(&read, call(&trace)).await.unwrap_or_else(|fault| panic!("{fault}"));
     let statements = trace.statements();
     assert_eq!(statements.len(), 1, "one statement for one read");
-    (outcome.to_json(), statements[0].text.starts_with("UNWIND range(0, size($asked)"))
+    let for_several = statements[0].text.starts_with("UNWIND range(0, size($asked)");
+    assert!(for_several || trace.together() == 0, "what is asked alone is not counted as asked together");
+    (outcome.to_json(), trace.together() == 1)
+}
+
+/// Asks everything so many times at once; each with the place of its question.
+fn at_once(stores: &Arc<Stores>, times: usize) -> Vec<(usize, JoinHandle<(Json, bool)>)> {
+    let questions = questions();
+    let all = questions.iter().enumerate().cycle().take(times * questions.len());
+    let ask = |(at, (who, read)): (usize, &(&'static str, Read))| {
+        let (stores, who, read) = (Arc::clone(stores), *who, read.clone());
+        (at, tokio::spawn(async move { asked(&stores, who, read).await }))
+    };
+    all.map(ask).collect()
 }
 
 /// Asks everything several times at once, until some was asked together.
 async fn rounds(stores: &Arc<Stores>, mut check: impl FnMut(usize, Json)) {
-    let questions = questions();
     let until = Instant::now() + Duration::from_secs(120);
     let mut together = 0;
     while together < 100 {
         assert!(Instant::now() < until, "only {together} were asked together");
-        let mut tasks = JoinSet::new();
-        for (at, (who, read)) in questions.iter().enumerate().cycle().take(10 * questions.len()) {
-            let (stores, who, read) = (Arc::clone(stores), *who, read.clone());
-            tasks.spawn(async move { (at, asked(&stores, who, read).await) });
-        }
-        for (at, (outcome, was_together)) in tasks.join_all().await {
+        for (at, task) in at_once(stores, 10) {
+            let (outcome, was_together) = task.await.unwrap();
             together += usize::from(was_together);
             check(at, outcome);
         }
@@ -116,13 +124,9 @@ async fn others_get_theirs_when_some_give_up() {
     let Some(stores) = neo4j::graph("gathered::others_get_theirs_when_some_give_up", eager).await else { return };
     fill(&stores).await;
     let expected = one_by_one(&stores).await;
-    let (stores, questions) = (Arc::new(stores), questions());
+    let stores = Arc::new(stores);
     for round in 0..20_u64 {
-        let mut tasks = Vec::new();
-        for (at, (who, read)) in questions.iter().enumerate().cycle().take(6 * questions.len()) {
-            let (stores, who, read) = (Arc::clone(&stores), *who, read.clone());
-            tasks.push((at, tokio::spawn(async move { asked(&stores, who, read).await })));
-        }
+        let tasks = at_once(&stores, 6);
         tokio::time::sleep(Duration::from_micros(round * 150)).await;
         for (_, task) in tasks.iter().skip((round % 2) as usize).step_by(2) {
             task.abort();
@@ -159,17 +163,12 @@ async fn what_fails_together_is_asked_one_by_one() {
     let Some(stores) = neo4j::graph("gathered::what_fails_together_is_asked_one_by_one", change).await else { return };
     fill(&stores).await;
     let expected = one_by_one(&stores).await;
-    let (stores, questions) = (Arc::new(stores), questions());
+    let stores = Arc::new(stores);
     let until = Instant::now() + Duration::from_secs(120);
     while spoilt.load(Ordering::Relaxed) < 10 {
         assert!(Instant::now() < until, "nothing was asked together");
-        let mut tasks = JoinSet::new();
-        for (at, (who, read)) in questions.iter().enumerate().cycle().take(6 * questions.len()) {
-            let (stores, who, read) = (Arc::clone(&stores), *who, read.clone());
-            tasks.spawn(async move { (at, asked(&stores, who, read).await.0) });
-        }
-        for (at, outcome) in tasks.join_all().await {
-            assert_eq!(outcome, expected[at], "{:?}", questions[at]);
+        for (at, task) in at_once(&stores, 6) {
+            assert_eq!(task.await.unwrap().0, expected[at], "{:?}", questions()[at]);
         }
     }
 }

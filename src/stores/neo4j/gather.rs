@@ -43,15 +43,14 @@ pub(super) struct Gather {
 }
 
 struct Shape {
-    name: Arc<str>,
     pace: Pace,
     running: usize,
     waiting: VecDeque<Waiting>,
 }
 
 impl Shape {
-    fn new(name: Arc<str>, gather: &Gather) -> Self {
-        Self { name, pace: Pace::new(gather.most, gather.longest), running: 0, waiting: VecDeque::new() }
+    fn new(gather: &Gather) -> Self {
+        Self { pace: Pace::new(gather.most, gather.longest), running: 0, waiting: VecDeque::new() }
     }
 
     fn portion(&mut self) -> Vec<Waiting> {
@@ -80,6 +79,8 @@ impl Waiting {
 struct Answer {
     outcome: Value,
     sent: Arc<Statement>,
+    /// Questions of that statement.
+    questions: usize,
     took: Duration,
 }
 
@@ -136,27 +137,23 @@ impl Gather {
 
     /// A place for a statement, or the end of a queue.
     fn turn(&self, tenant: &TenantId, question: Question, deadline: Instant) -> Turn {
-        let name = question.shape(tenant.as_str());
+        let name: Arc<str> = question.shape(tenant.as_str()).into();
         let mut shapes = self.shapes();
-        if !shapes.contains_key(name.as_str()) {
-            if shapes.len() >= SHAPES {
-                shapes.retain(|_, shape| shape.running > 0);
-            }
-            let name: Arc<str> = name.as_str().into();
-            shapes.insert(Arc::clone(&name), Shape::new(name, self));
+        if shapes.len() >= SHAPES && !shapes.contains_key(&name) {
+            shapes.retain(|_, shape| shape.running > 0);
         }
-        let Some(shape) = shapes.get_mut(name.as_str()) else { unreachable!("it was put there") };
+        let shape = shapes.entry(Arc::clone(&name)).or_insert_with(|| Shape::new(self));
         // Where questions take long, it is for the server to share its time among them.
         if shape.running == 0 || shape.pace.room() < 2 {
             shape.running += 1;
-            return Turn::Now(Arc::clone(&shape.name), question);
+            return Turn::Now(name, question);
         }
         let starts = shape.waiting.is_empty() && shape.running < shape.pace.side_by_side();
         shape.running += usize::from(starts);
         let question = Arc::new(question);
         let (answer, receiver) = oneshot::channel();
         shape.waiting.push_back(Waiting { question: Arc::clone(&question), deadline, answer });
-        Turn::Later(receiver, question, starts.then(|| Arc::clone(&shape.name)))
+        Turn::Later(receiver, question, starts.then_some(name))
     }
 
     /// Those that wait, as many as one statement may ask.
@@ -224,6 +221,9 @@ impl Neo4j {
             Err(_) => timeout_at(call.deadline.into(), receiver).await.map_err(|_| Failure::Late.fault())?,
         };
         let answer = answer.unwrap_or_else(|_| Err(Fault::internal(PART, "nobody asked")))?;
+        if answer.questions > 1 {
+            call.trace.asked_together();
+        }
         call.trace.ran(StoreName::Graph, answer.took, || {
             let values = question.values().map(ToString::to_string).collect();
             (answer.sent.text.clone(), values, 1)
@@ -259,6 +259,7 @@ async fn together(mut place: Place, mut waiting: Vec<Waiting>) {
             _ = gone => return,
         }
     };
+    let questions = waiting.len();
     let outcomes = rows.and_then(|rows| by_position(&rows, count).map_err(Failure::Answer));
     let took = began.elapsed();
     place.succeeded = outcomes.is_ok();
@@ -272,7 +273,7 @@ async fn together(mut place: Place, mut waiting: Vec<Waiting>) {
                 left[at] -= 1;
                 // The last who gets it need not copy it.
                 let outcome = if left[at] == 0 { std::mem::take(&mut outcomes[at]) } else { outcomes[at].clone() };
-                waiting.tell(Ok(Answer { outcome, sent: Arc::clone(&sent), took }));
+                waiting.tell(Ok(Answer { outcome, sent: Arc::clone(&sent), questions, took }));
             }
         }
         // It may be one of the questions alone that cannot be answered.
@@ -306,7 +307,7 @@ async fn alone(neo4j: &Neo4j, waiting: Waiting) {
     let sent = Arc::new(waiting.question.alone().clone());
     let rows = neo4j.0.sessions.read(&sent, waiting.deadline).await;
     let outcome = rows.and_then(|rows| only(&rows).map_err(Failure::Answer));
-    let answer = outcome.map(|outcome| Answer { outcome, sent, took: began.elapsed() });
+    let answer = outcome.map(|outcome| Answer { outcome, sent, questions: 1, took: began.elapsed() });
     waiting.tell(answer.map_err(Failure::fault));
 }
 
