@@ -14,7 +14,7 @@ use super::{ConfigError, password, unknown};
 pub(super) const VARIABLE: &str = "QUIPU_GRAPH_TENANTS_";
 
 /// The setting after which the reference speaks of these.
-pub(super) const AFTER: (&str, &str) = ("graph", "wait");
+pub(super) const AFTER: (&str, &str) = ("graph", "gather");
 
 /// Where one tenant's graph is.
 #[derive(Debug, Clone, PartialEq)]
