@@ -98,7 +98,7 @@ async fn statements(folder: &Path, url: &str, questions: &[Question]) -> Vec<(&'
     counts
 }
 
-/// Fills the database, if it is empty.
+/// Fills the database, where that was not done before.
 async fn fill(url: &str) {
     let filling = Filling::connect(url);
     for index in ["Facility", "Device", "Alert"] {
@@ -107,36 +107,37 @@ async fn fill(url: &str) {
     filling.run("CREATE INDEX IF NOT EXISTS FOR (n:Facility) ON (n.region)").await;
     filling.run("CREATE INDEX IF NOT EXISTS FOR (n:Facility) ON (n.name)").await;
     let filled = ["MATCH (n:Alert) RETURN count(n) AS count", "MATCH ()-[r:RAISED]->() RETURN count(r) AS count"];
-    if filling.count(filled[0]).await == 0 {
-        filling
-            .portions(
-                FACILITIES,
-                "CREATE (n:Facility {_tenant: $tenant, id: 'f' + i, region: 'region-' + (i % $regions), \
-                 name: 'Facility ' + right('0000' + (i * 7919) % $count, 5)})",
-                FACILITIES,
-            )
-            .await;
-        filling
-            .portions(
-                DEVICES,
-                "CREATE (n:Device {_tenant: $tenant, id: 'd' + i, battery: (i * 31) % 101, \
-                 name: 'Device ' + right('00000' + (i * 7919) % $count, 6), \
-                 status: CASE i % 7 WHEN 0 THEN 'OFFLINE' WHEN 1 THEN 'DEGRADED' ELSE 'ONLINE' END}) \
-                 WITH n, i MATCH (f:Facility {id: 'f' + i / 10}) CREATE (f)-[:HAS_DEVICE \
-                 {_tenant: $tenant, _key: '', since: 1600000000 + (i * 104729) % 90000000, slot: i % 10}]->(n)",
-                DEVICES,
-            )
-            .await;
-        filling
-            .portions(
-                ALERTS,
-                "CREATE (n:Alert {_tenant: $tenant, id: 'a' + i, severity: (i * 13) % 5, \
-                 message: 'temperature above ' + i % 12 + ' degrees for ' + i % 90 + ' minutes'}) \
-                 WITH n, i MATCH (d:Device {id: 'd' + i / 5}) CREATE (d)-[:RAISED {_tenant: $tenant, _key: ''}]->(n)",
-                ALERTS,
-            )
-            .await;
-    }
+    filling
+        .portions(
+            "facilities",
+            FACILITIES,
+            "MERGE (n:Facility {_tenant: $tenant, id: 'f' + i}) SET n.region = 'region-' + (i % $regions), \
+             n.name = 'Facility ' + right('0000' + (i * 7919) % $count, 5)",
+            FACILITIES,
+        )
+        .await;
+    filling
+        .portions(
+            "devices",
+            DEVICES,
+            "MERGE (n:Device {_tenant: $tenant, id: 'd' + i}) SET n.battery = (i * 31) % 101, \
+             n.name = 'Device ' + right('00000' + (i * 7919) % $count, 6), \
+             n.status = CASE i % 7 WHEN 0 THEN 'OFFLINE' WHEN 1 THEN 'DEGRADED' ELSE 'ONLINE' END \
+             WITH n, i MATCH (f:Facility {id: 'f' + i / 10}) MERGE (f)-[:HAS_DEVICE \
+             {_tenant: $tenant, _key: '', since: 1600000000 + (i * 104729) % 90000000, slot: i % 10}]->(n)",
+            DEVICES,
+        )
+        .await;
+    filling
+        .portions(
+            "alerts",
+            ALERTS,
+            "MERGE (n:Alert {_tenant: $tenant, id: 'a' + i}) SET n.severity = (i * 13) % 5, \
+             n.message = 'temperature above ' + i % 12 + ' degrees for ' + i % 90 + ' minutes' \
+             WITH n, i MATCH (d:Device {id: 'd' + i / 5}) MERGE (d)-[:RAISED {_tenant: $tenant, _key: ''}]->(n)",
+            ALERTS,
+        )
+        .await;
     for filled in filled {
         assert_eq!(filling.count(filled).await, ALERTS, "the database holds something else: {filled}");
     }
@@ -152,6 +153,8 @@ impl Filling {
         let (credentials, address) = rest.rsplit_once('@').expect("credentials");
         let (user, password) = credentials.split_once(':').expect("a password");
         let config = ConfigBuilder::default().uri(format!("bolt://{address}")).user(user).password(password);
+        // While the server writes to its disk, a portion can take long.
+        let config = config.connection_timeout(Duration::from_secs(900));
         Self(Graph::connect(config.build().expect("settings")).expect("a pool"))
     }
 
@@ -160,11 +163,14 @@ impl Filling {
         self.send(text, 0, 0, 0).await;
     }
 
-    /// Runs a statement for each `i` below a number, portion by portion; `count` is a parameter of it.
-    pub async fn portions(&self, most: u64, create: &str, count: u64) {
-        for from in (0..most).step_by(PORTION as usize) {
-            let to = most.min(from + PORTION) - 1;
-            self.send(&format!("UNWIND range($from, $to) AS i {create}"), from, to, count).await;
+    /// Runs a statement for each `i` below a number, portion by portion, which can be run twice; `count` is a parameter of it. What an
+    /// interrupted run of the same name has done is not done again.
+    pub async fn portions(&self, name: &str, most: u64, create: &str, count: u64) {
+        let done = format!("OPTIONAL MATCH (f:_Filled {{name: '{name}'}}) RETURN coalesce(max(f.to), 0) AS count");
+        for from in (self.count(&done).await..most).step_by(PORTION as usize) {
+            let to = most.min(from + PORTION);
+            self.send(&format!("UNWIND range($from, $to) AS i {create}"), from, to - 1, count).await;
+            self.send(&format!("MERGE (f:_Filled {{name: '{name}'}}) SET f.to = $to"), from, to, count).await;
         }
     }
 
