@@ -103,15 +103,15 @@ impl<'r> Work<'r> {
         std::mem::take(&mut *self.loaded.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The outcome of a root field.
+    /// The outcome of a root field. What is not a plain read is boxed, so that plain reads do not carry the size of all the others.
     pub async fn job(&self, job: &Job, ask: &Ask) -> Result<Value, Fault> {
         match job {
             Job::Nothing => Ok(Value::Null),
             Job::Read(plan, None) => self.plan(plan).await,
-            Job::Read(plan, Some(ttl)) => self.plan_kept(plan, *ttl).await,
-            Job::Similar(similar) => self.similar(similar).await,
-            Job::Search(search) => self.search(search).await,
-            Job::Write(write) => self.write(write, ask).await,
+            Job::Read(plan, Some(ttl)) => self.plan_kept(plan, *ttl).boxed().await,
+            Job::Similar(similar) => self.similar(similar).boxed().await,
+            Job::Search(search) => self.search(search).boxed().await,
+            Job::Write(write) => self.write(write, ask).boxed().await,
             Job::Watch(_) => Err(Fault::internal("engine", "a watch outside of a stream")),
         }
     }
