@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
-use quipu_resolvers::fault::Fault;
+use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Bus, Cache, Clock};
 use quipu_resolvers::value::scalar;
@@ -142,7 +142,14 @@ impl App {
     /// # Errors
     /// When there is no key for tokens, the store fails at the start, or the listener does.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
-        self.tenants.refresh().await?;
+        for (tenant, fault) in self.tenants.renewed().await? {
+            let may_be_away = self.stores.of_tenants.contains_key(&tenant);
+            let is_away = matches!(fault.code(), Code::StoreUnavailable | Code::Timeout);
+            if !(may_be_away && is_away) {
+                return Err(fault.into());
+            }
+            tracing::warn!(%tenant, %fault, "the tenant's own graph is away; the others are served without it, and it is tried again");
+        }
         let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Metrics(error.to_string()))?);
         let state = AppState::new(Parts {
             config: self.config.clone(),
@@ -189,7 +196,7 @@ impl App {
     ///
     /// # Errors
     /// When a store cannot be asked.
-    pub async fn migrate(&self) -> Result<(), Fault> {
+    pub async fn migrate(&self) -> Result<(), AppError> {
         self.stores.migrate().await
     }
 

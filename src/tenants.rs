@@ -2,20 +2,21 @@
 //!
 //! Requests in flight finish on the version they began with: they hold it, and the map that is swapped only names the newest one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use futures_util::stream::BoxStream;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::Served;
 use quipu_resolvers::{Answer, Ask, Bound, Engine, Ports};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::http::{Gateway, TenantApi};
+use crate::http::{Absent, Gateway, TenantApi};
 
 /// How often it is asked what is published.
 const POLL: Duration = Duration::from_millis(300);
@@ -23,11 +24,20 @@ const POLL: Duration = Duration::from_millis(300);
 /// Longest wait for a first answer of a tenant's graph.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tenants by name, each with the API of its newest ontology that compiles.
+/// How long after a failure it is tried again to serve a tenant.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Tenants that are made ready at the same time.
+const BESIDE: usize = 8;
+
+/// Tenants by name, each with the API of its newest ontology that compiles; without one while nothing could be made ready for it.
+type Published = HashMap<TenantId, Option<Arc<Serving>>>;
+
+/// The tenants that are published, and what they are served by.
 pub struct Tenants {
     engine: Arc<Engine>,
     ports: Ports,
-    served: ArcSwap<HashMap<TenantId, Arc<Serving>>>,
+    served: ArcSwap<Published>,
     /// Versions that do not compile, so that each is told of once.
     refused: Mutex<HashMap<TenantId, u64>>,
 }
@@ -46,12 +56,13 @@ impl Tenants {
 
     /// The tenants that are served.
     pub fn names(&self) -> Vec<TenantId> {
-        self.served.load().keys().cloned().collect()
+        let served = self.served.load();
+        served.iter().filter(|(_, serving)| serving.is_some()).map(|(tenant, _)| tenant.clone()).collect()
     }
 
     /// What a tenant is served by now.
     pub fn bound(&self, tenant: &TenantId) -> Option<Arc<Bound>> {
-        self.served.load().get(tenant).map(|serving| serving.bound.clone())
+        self.served.load().get(tenant)?.as_ref().map(|serving| serving.bound.clone())
     }
 
     /// Looks what is published and serves it. An ontology that does not compile any more leaves the one before it in place, and so does
@@ -61,46 +72,98 @@ impl Tenants {
     /// The first of what failed. When it is the store that says what is published, everything is served as before; else it is about one
     /// tenant, and all others are served.
     pub async fn refresh(&self) -> Result<(), Fault> {
-        let published = self.ports.metadata.published().await?;
-        let before = self.served.load_full();
-        let mut now = HashMap::with_capacity(published.len());
-        let mut changed = published.len() != before.len();
-        let mut failed = None;
-        for (tenant, version) in published {
-            let old = before.get(&tenant);
-            let in_step = old.is_some_and(|serving| serving.bound.served().version == version);
-            let serving = match in_step || self.is_refused(&tenant, version) {
-                true => None,
-                false => self.load(&tenant).await.unwrap_or_else(|fault| {
-                    failed.get_or_insert(fault);
-                    None
-                }),
-            };
-            changed |= serving.is_some();
-            if let Some(serving) = serving.or_else(|| old.cloned()) {
-                now.insert(tenant, serving);
-            }
-        }
-        if changed {
-            self.served.store(Arc::new(now));
-        }
-        failed.map_or(Ok(()), Err)
+        self.renewed().await?.into_iter().next().map_or(Ok(()), |(_, fault)| Err(fault))
     }
 
-    /// Refreshes for ever.
+    /// The same; what failed for one tenant comes back with its name.
+    ///
+    /// # Errors
+    /// When the store that says what is published fails; everything is served as before.
+    pub async fn renewed(&self) -> Result<Vec<(TenantId, Fault)>, Fault> {
+        let outdated = self.outdated().await?;
+        let renewed = stream::iter(outdated).map(|tenant| self.renew(tenant)).buffer_unordered(BESIDE);
+        Ok(renewed.filter_map(async |(tenant, renewed)| Some((tenant, renewed.err()?))).collect().await)
+    }
+
+    /// Refreshes for ever. No tenant waits for another: one whose graph does not answer is tried again beside the others.
     pub async fn follow(&self) {
-        let mut failing = false;
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut renewing: FuturesUnordered<BoxFuture<'_, (TenantId, bool)>> = FuturesUnordered::new();
+        let mut busy = HashSet::new();
+        let (mut failing, mut blind) = (HashSet::new(), false);
         loop {
-            tokio::time::sleep(POLL).await;
-            match self.refresh().await {
-                Ok(()) => failing = false,
-                Err(fault) if !failing => {
-                    tracing::warn!(%fault, "cannot serve what is published; tenants are served as before");
-                    failing = true;
+            tokio::select! {
+                Some((tenant, failed)) = renewing.next() => {
+                    busy.remove(&tenant);
+                    if !failed {
+                        failing.remove(&tenant);
+                    }
                 }
-                Err(_) => {}
+                _ = poll.tick() => match self.outdated().await {
+                    Ok(outdated) => {
+                        blind = false;
+                        for tenant in outdated.into_iter().filter(|tenant| busy.insert(tenant.clone())) {
+                            let is_new = failing.insert(tenant.clone());
+                            renewing.push(Box::pin(self.renew_or_wait(tenant, is_new)));
+                        }
+                    }
+                    Err(fault) if !blind => {
+                        tracing::warn!(%fault, "cannot tell what is published; tenants are served as before");
+                        blind = true;
+                    }
+                    Err(_) => {}
+                },
             }
         }
+    }
+
+    /// Serves what is newest of a tenant; a failure comes back after a while, so that it is not tried again at once. True when it failed.
+    async fn renew_or_wait(&self, tenant: TenantId, is_new: bool) -> (TenantId, bool) {
+        let (tenant, renewed) = self.renew(tenant).await;
+        let Err(fault) = renewed else { return (tenant, false) };
+        if is_new {
+            tracing::warn!(%tenant, %fault, "cannot serve what is published; the tenant is served as before, and it is tried again");
+        }
+        sleep(AGAIN).await;
+        (tenant, true)
+    }
+
+    /// The tenants whose newest version is not served, and was not refused. Those that are published no more are served no more.
+    async fn outdated(&self) -> Result<Vec<TenantId>, Fault> {
+        let published = self.ports.metadata.published().await?;
+        let served = self.served.load();
+        let names: HashSet<&TenantId> = published.iter().map(|(tenant, _)| tenant).collect();
+        if served.keys().any(|tenant| !names.contains(tenant)) {
+            self.served.rcu(|served| {
+                let mut served = Published::clone(served);
+                served.retain(|tenant, _| names.contains(tenant));
+                served
+            });
+        }
+        let in_step = |tenant: &TenantId, version: u64| {
+            let serving = served.get(tenant).and_then(Option::as_ref);
+            serving.is_some_and(|serving| serving.bound.served().version == version)
+        };
+        let outdated = published
+            .into_iter()
+            .filter(|(tenant, version)| !in_step(tenant, *version) && !self.is_refused(tenant, *version));
+        Ok(outdated.map(|(tenant, _)| tenant).collect())
+    }
+
+    /// Serves what is newest of a tenant.
+    async fn renew(&self, tenant: TenantId) -> (TenantId, Result<(), Fault>) {
+        let (serving, renewed) = match self.load(&tenant).await {
+            Ok(serving) => (serving, Ok(())),
+            Err(fault) => (None, Err(fault)),
+        };
+        self.served.rcu(|served| {
+            let mut served = Published::clone(served);
+            let before = served.remove(&tenant).flatten();
+            served.insert(tenant.clone(), serving.clone().or(before));
+            served
+        });
+        (tenant, renewed)
     }
 
     async fn load(&self, tenant: &TenantId) -> Result<Option<Arc<Serving>>, Fault> {
@@ -186,9 +249,12 @@ pub fn compile(engine: &Engine, tenant: TenantId, version: u64, sdl: &str) -> Re
 }
 
 impl Gateway for Tenants {
-    fn api(&self, tenant: &TenantId) -> Option<Arc<dyn TenantApi>> {
-        let serving = self.served.load().get(tenant)?.clone();
-        Some(serving)
+    fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent> {
+        match self.served.load().get(tenant) {
+            Some(Some(serving)) => Ok(serving.clone()),
+            Some(None) => Err(Absent::NotReady),
+            None => Err(Absent::Unknown),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use axum::{Json, Router};
 use futures_util::stream::BoxStream;
 use quipu::auth::{Wish, mint};
 use quipu::config::{Config, Secret};
-use quipu::http::{AppState, Gateway, Parts, Probe, Readiness, TenantApi, serve};
+use quipu::http::{Absent, AppState, Gateway, Parts, Probe, Readiness, TenantApi, serve};
 use quipu::ops::{Metrics, start_log};
 use quipu::stores::clock::SystemClock;
 use quipu_resolvers::guard::{Principal, TenantId};
@@ -75,8 +75,11 @@ struct One {
 }
 
 impl Gateway for One {
-    fn api(&self, tenant: &TenantId) -> Option<Arc<dyn TenantApi>> {
-        (*tenant == self.bound.served().tenant).then(|| Arc::new(self.clone()) as Arc<dyn TenantApi>)
+    fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent> {
+        match *tenant == self.bound.served().tenant {
+            true => Ok(Arc::new(self.clone())),
+            false => Err(Absent::Unknown),
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
@@ -76,8 +75,9 @@ impl Stores {
     ///
     /// # Errors
     /// When a store cannot be asked.
-    pub async fn migrate(&self) -> Result<(), Fault> {
+    pub async fn migrate(&self) -> Result<(), AppError> {
         for neo4j in self.neo4j.iter().chain(self.of_tenants.values()) {
+            neo4j.look().await?;
             neo4j.migrate().await?;
         }
         Ok(())
@@ -162,13 +162,14 @@ fn neo4j_options(config: &Config) -> Result<Option<neo4j::Options>, ConfigError>
     Ok(Some(database.options(config)?))
 }
 
-/// The databases of tenants that have their own, all at once: each takes its seconds to be found missing.
+/// The databases of tenants that have their own, all at once: each takes its seconds to be found missing. Those that are away are opened
+/// as well: the other tenants are served without them.
 async fn open_of_tenants(config: &Config) -> Result<Vec<(TenantId, Neo4j)>, AppError> {
     try_join_all(config.graph_tenants.iter().map(|(tenant, graph)| open_of(config, tenant, graph))).await
 }
 
 async fn open_of(config: &Config, tenant: &TenantId, graph: &TenantGraph) -> Result<(TenantId, Neo4j), AppError> {
-    Ok((tenant.clone(), Neo4j::open(options_of(config, tenant, graph)?).await?))
+    Ok((tenant.clone(), Neo4j::open_later(options_of(config, tenant, graph)?).await?))
 }
 
 fn options_of(config: &Config, tenant: &TenantId, graph: &TenantGraph) -> Result<neo4j::Options, ConfigError> {

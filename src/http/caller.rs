@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use quipu_resolvers::fault::Code;
 use quipu_resolvers::guard::Principal;
 
-use super::gateway::TenantApi;
+use super::gateway::{Absent, TenantApi};
 use super::reply::Refusal;
 use super::state::AppState;
 use crate::auth::{Denied, Verified};
@@ -22,22 +24,26 @@ pub(super) struct Caller {
 impl AppState {
     /// Verifies a token and finds its tenant's API. The reason of a refusal is logged; the client learns none.
     pub(super) fn caller(&self, token: Result<&str, Denied>) -> Result<Caller, Refusal> {
-        let found = token.and_then(|token| self.authenticator.verify(token)).and_then(|verified| {
-            let Verified { principal, expires_ms } = verified;
-            match self.gateway.api(&principal.tenant) {
-                Some(api) => {
-                    tracing::Span::current().record("tenant", principal.tenant.as_str());
-                    Ok(Caller { principal, api, expires_ms })
-                }
-                None => Err(Denied::UnknownTenant(principal.tenant.to_string())),
-            }
-        });
-        found.map_err(|reason| {
+        let refused = |reason: Denied| {
             tracing::info!(%reason, "credentials refused");
             let refusal = Refusal::unauthenticated();
             self.metrics.refused(refusal.code);
             refusal
-        })
+        };
+        let Verified { principal, expires_ms } =
+            token.and_then(|token| self.authenticator.verify(token)).map_err(refused)?;
+        match self.gateway.api(&principal.tenant) {
+            Ok(api) => {
+                tracing::Span::current().record("tenant", principal.tenant.as_str());
+                Ok(Caller { principal, api, expires_ms })
+            }
+            Err(Absent::Unknown) => Err(refused(Denied::UnknownTenant(principal.tenant.to_string()))),
+            Err(Absent::NotReady) => {
+                let message =
+                    "what is published for the tenant is not ready to be served; /readyz says which store is down";
+                Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreUnavailable.as_str(), message))
+            }
+        }
     }
 
     /// How long credentials still hold.

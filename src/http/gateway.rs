@@ -10,8 +10,20 @@ use quipu_resolvers::{Answer, Ask};
 
 /// Finds the API of a tenant.
 pub trait Gateway: Send + Sync {
-    /// What the tenant is served by now; `None` when it is not served. Requests finish on what they began with.
-    fn api(&self, tenant: &TenantId) -> Option<Arc<dyn TenantApi>>;
+    /// What the tenant is served by now. Requests finish on what they began with.
+    ///
+    /// # Errors
+    /// When it is not served.
+    fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent>;
+}
+
+/// Why a tenant is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// There is none of this name.
+    Unknown,
+    /// What is published for it could not be made ready yet.
+    NotReady,
 }
 
 /// The API of one tenant, of one version of its ontology.

@@ -27,7 +27,7 @@ mod reply;
 mod socket;
 mod state;
 
-pub use gateway::{Condition, Gateway, Probe, Readiness, TenantApi};
+pub use gateway::{Absent, Condition, Gateway, Probe, Readiness, TenantApi};
 pub use state::{AppState, Parts};
 
 use reply::Refusal;

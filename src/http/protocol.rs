@@ -47,6 +47,11 @@ impl Close {
         Self::new(1001, "the server stops")
     }
 
+    /// The client comes back by itself.
+    pub fn not_ready() -> Self {
+        Self::new(1013, "what is published for the tenant is not ready to be served")
+    }
+
     pub fn malformed() -> Self {
         Self::new(1002, "protocol error")
     }

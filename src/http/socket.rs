@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Request};
-use axum::http::HeaderMap;
 use axum::http::header::UPGRADE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use quipu_resolvers::fault::{Code, Fault};
@@ -20,6 +20,7 @@ use tracing::Instrument;
 
 use super::accept::Connection;
 use super::caller::Caller;
+use super::gateway::Absent;
 use super::graphql::bounds;
 use super::layers::fresh_id;
 use super::live::{Channel, Live, Place, operate, refused};
@@ -200,7 +201,10 @@ impl Session {
             Ok(None) => self.token.as_deref().map_err(Clone::clone),
             Err(denied) => Err(denied.clone()),
         };
-        let caller = self.state.caller(token).map_err(|_| Close::forbidden())?;
+        let caller = self.state.caller(token).map_err(|refusal| match refusal.status {
+            StatusCode::SERVICE_UNAVAILABLE => Close::not_ready(),
+            _ => Close::forbidden(),
+        })?;
         self.caller = Some(caller);
         self.send(protocol::ack()).await
     }
@@ -211,9 +215,10 @@ impl Session {
             return Err(Close::exists(&id).into());
         }
         // a newer ontology may be served by now
-        let Some(api) = self.state.gateway.api(&known.principal.tenant) else {
-            return Err(Close::forbidden().into());
-        };
+        let api = self.state.gateway.api(&known.principal.tenant).map_err(|absent| match absent {
+            Absent::Unknown => Close::forbidden(),
+            Absent::NotReady => Close::not_ready(),
+        })?;
         if self.running.len() >= self.state.config.live.per_connection {
             let message = "too many operations over this socket (live.per_connection)";
             let body = refused(&self.state, Fault::client(Code::Overloaded, message));

@@ -16,6 +16,7 @@ use quipu_resolvers::guard::{Allowed, TenantId};
 use quipu_resolvers::ports::{Call, Reader, StoreName};
 use quipu_resolvers::read::Read;
 use quipu_resolvers::value::Value;
+use tokio::sync::OnceCell;
 
 use super::cypher::{self, Labels, Parameter, Scope, Statement, Tenancy};
 
@@ -54,11 +55,9 @@ pub struct Neo4j(Arc<Inner>);
 struct Inner {
     sessions: Sessions,
     gather: Gather,
-    gathering: Gathering,
-    mode: TenancyMode,
-    namespace: String,
-    /// The section of the settings that speaks of it.
-    section: String,
+    options: Options,
+    /// That it was looked at, and can be used.
+    looked: OnceCell<()>,
     labels: RwLock<HashMap<TenantId, Arc<Labels>>>,
     /// Labels and types of relationships that have their constraint or index.
     made: Mutex<HashSet<String>>,
@@ -72,21 +71,52 @@ impl Neo4j {
     /// # Errors
     /// When it cannot be reached, refuses user or password, is too old, or lacks the database. The message names no credentials.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let sessions = open::connect(&options).await?;
-        migrations::check(&sessions, &options).await?;
+        let neo4j = Self::unseen(options)?;
+        neo4j.look().await?;
+        Ok(neo4j)
+    }
+
+    /// The same, and also where the server is away: then what it is asked fails until it is back, and it is looked at before it is
+    /// prepared for a tenant.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for a server that does not answer.
+    pub async fn open_later(options: Options) -> Result<Self, OpenError> {
+        let neo4j = Self::unseen(options)?;
+        match neo4j.look().await {
+            Err(error) if error.away => tracing::warn!(help = error.help, "{error}; it is tried again"),
+            other => other?,
+        }
+        Ok(neo4j)
+    }
+
+    /// Looks whether the server can be used, unless that is known.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn look(&self) -> Result<(), OpenError> {
+        let looked = self.0.looked.get_or_try_init(async || {
+            open::look(&self.0.sessions, &self.0.options).await?;
+            migrations::check(&self.0.sessions, &self.0.options).await
+        });
+        looked.await.copied()
+    }
+
+    fn unseen(options: Options) -> Result<Self, OpenError> {
+        let sessions = open::sessions(&options)?;
         let (labels, made, rows) = (RwLock::default(), Mutex::default(), OnceLock::new());
-        let Options { tenancy: mode, namespace, section, pool, gathering, .. } = options;
-        let gather = Gather::new(pool, gathering);
-        Ok(Self(Arc::new(Inner { sessions, gather, gathering, mode, namespace, section, labels, made, rows })))
+        let gather = Gather::new(options.pool, options.gathering);
+        let looked = OnceCell::new();
+        Ok(Self(Arc::new(Inner { sessions, gather, options, looked, labels, made, rows })))
     }
 
     /// The name of a tenant in the database.
     fn name(&self, tenant: &TenantId) -> String {
-        format!("{}{tenant}", self.0.namespace)
+        format!("{}{tenant}", self.0.options.namespace)
     }
 
     fn tenancy(&self, tenant: &TenantId) -> Tenancy {
-        match self.0.mode {
+        match self.0.options.tenancy {
             TenancyMode::Property => Tenancy::Property(self.name(tenant)),
             TenancyMode::Database => Tenancy::Database,
         }
@@ -135,7 +165,7 @@ impl Reader for Neo4j {
     async fn read(&self, read: &Allowed<Read>, call: Call<'_>) -> Result<Value, Fault> {
         let tenant = read.tenant();
         let question = self.written(tenant, |scope| cypher::Question::new(read.get(), scope));
-        match self.0.gathering {
+        match self.0.options.gathering {
             _ if !question.is_for_several() => self.asked_alone(question.into_alone(), call).await,
             Gathering::Never => self.asked_alone(question.into_alone(), call).await,
             Gathering::UnderLoad(_) => self.gathered(tenant, question, call).await,

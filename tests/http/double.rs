@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use quipu::http::{Condition, Gateway, Probe, Readiness, TenantApi};
+use quipu::http::{Absent, Condition, Gateway, Probe, Readiness, TenantApi};
 use quipu_resolvers::fault::Code;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::{Clock, StoreName};
@@ -43,8 +43,12 @@ impl Double {
 }
 
 impl Gateway for Double {
-    fn api(&self, tenant: &TenantId) -> Option<Arc<dyn TenantApi>> {
-        matches!(tenant.as_str(), "library" | "cryox").then(|| Arc::new(Double(self.0.clone())) as _)
+    fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent> {
+        match tenant.as_str() {
+            "library" | "cryox" => Ok(Arc::new(Double(self.0.clone()))),
+            "waiting" => Err(Absent::NotReady),
+            _ => Err(Absent::Unknown),
+        }
     }
 }
 

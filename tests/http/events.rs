@@ -74,6 +74,10 @@ async fn what_is_wrong_with_the_request_is_refused() {
     let server = start().await;
     let unknown = events(server.client.post(server.url("/graphql"))).json(&json!({"query": "subscription {ticks}"}));
     assert_eq!(refusal(unknown.send().await.unwrap()).await, (401, "UNAUTHENTICATED".into()));
+    let waiting = events(server.client.post(server.url("/graphql"))).bearer_auth(server.token("waiting"));
+    let waiting = waiting.json(&json!({"query": "subscription {ticks}"})).send().await.unwrap();
+    assert_eq!(waiting.headers()["retry-after"], "1");
+    assert_eq!(refusal(waiting).await, (503, "STORE_UNAVAILABLE".into()));
     let batch = events(server.post()).json(&json!([{"query": "{a}"}]));
     assert_eq!(refusal(batch.send().await.unwrap()).await, (400, "BAD_REQUEST".into()));
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use quipu::config::{Config, Mode};
-use quipu::http::{Gateway, TenantApi};
+use quipu::http::{Absent, Gateway, TenantApi};
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::{Answer, Ask, Bound, Engine};
 use reqwest::header::ACCEPT;
@@ -26,9 +26,9 @@ struct FarmApi {
 }
 
 impl Gateway for Farm {
-    fn api(&self, tenant: &TenantId) -> Option<Arc<dyn TenantApi>> {
-        let bound = self.0.served(tenant)?.clone();
-        Some(Arc::new(FarmApi { engine: self.0.engine.clone(), bound }))
+    fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent> {
+        let bound = self.0.served(tenant).ok_or(Absent::Unknown)?.clone();
+        Ok(Arc::new(FarmApi { engine: self.0.engine.clone(), bound }))
     }
 }
 

@@ -214,6 +214,17 @@ async fn hostile_39_a_client_that_gives_no_sign_of_life_is_let_go() {
     assert!(waiting.await.is_err(), "one that answers pings stays");
 }
 
+/// 1013, after which clients come back by themselves.
+#[tokio::test]
+async fn a_tenant_that_is_not_ready_closes_1013() {
+    let server = start().await;
+    let mut client = Client::plain(&server).await;
+    let payload = json!({"authorization": format!("Bearer {}", server.token("waiting"))});
+    client.send(json!({"type": "connection_init", "payload": payload})).await;
+    let (code, reason) = client.closed().await;
+    assert!(code == 1013 && reason.contains("not ready"), "{code} {reason}");
+}
+
 #[tokio::test]
 async fn hostile_40_claims_in_the_init_are_not_believed() {
     let server = start().await;

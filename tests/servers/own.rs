@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
+use tokio::net::TcpListener;
 
 use super::address;
 use super::foreign::Foreign;
@@ -115,6 +116,63 @@ async fn tenants_on_servers_of_their_own() {
     // To serve them as they stand, nothing was written to the nodes of others.
     assert_eq!(foreign.nodes("Farm").await, ["{id: \"a\", name: \"theirs\", region: \"EU\"} Farm"]);
     assert_eq!(foreign.nodes("Elsewhere").await, ["{id: \"a\"} Elsewhere"]);
+}
+
+/// A tenant's database that is away at the start, or does not answer, keeps nobody else from being served; when it is back, its tenant is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_others_are_served_when_a_tenants_database_is_away_at_the_start() {
+    let test = "servers::own::the_others_are_served_when_a_tenants_database_is_away_at_the_start";
+    let Some(foreign) = Foreign::empty(test).await else { return };
+    foreign.run("CREATE (:Farm {id: 'a', name: 'theirs', region: 'EU'})").await;
+    let (credentials, server) = taken_apart(&foreign.url);
+    let mut wire = Proxy::to(server).await;
+    let quipu = Quipu::empty();
+    let settings = |address: &str| {
+        format!(
+            "[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n\
+             [graph.tenants.theirs]\nurl = \"{credentials}@{address}\"\n"
+        )
+    };
+    quipu.file("quipu.toml", settings(&wire.address.to_string()));
+    quipu.file("farm.graphql", FARM);
+    quipu.file("more.graphql", format!("{FARM} type Barn @node {{ id: ID! }}"));
+    for tenant in ["theirs", "in-file"] {
+        assert_eq!(quipu.run(&["ontology", "publish", "--tenant", tenant, "farm.graphql"]).code, Some(0));
+    }
+    let tokens = ["theirs", "in-file"].map(|tenant| quipu.token(tenant, &["--role", "admin"]));
+    let is_away =
+        |answer: &Json| answer["errors"][0]["extensions"]["code"] == "STORE_UNAVAILABLE" && answer["data"].is_null();
+    let has_barns = |answer: &Json| answer["data"]["barns"] == json!([]);
+
+    // It takes connections and never answers.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    quipu.file("quipu.toml", settings(&silent.local_addr().unwrap().to_string()));
+    let running = quipu.start(&SERVE);
+    let begun = Instant::now();
+    assert!(is_away(&running.ask(&tokens[0], FARMS).await));
+    assert_eq!(running.ask(&tokens[1], "{ farms { id } }").await["data"], json!({"farms": []}));
+    assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for it");
+    assert_eq!(running.stop().code, Some(0));
+
+    quipu.file("quipu.toml", settings(&wire.address.to_string()));
+    wire.cut().await;
+    let running = quipu.start(&SERVE);
+    let (status, told) = until(&running, "graph.theirs", "down").await;
+    assert_eq!((status, &told["status"]), (200, &json!("degraded")), "{told}");
+    assert!(is_away(&running.ask(&tokens[0], FARMS).await));
+    let farm = r#"mutation { createFarms(input: [{id: "a", name: "A", region: "EU"}]) { info { nodesCreated } } }"#;
+    assert!(running.ask(&tokens[1], farm).await.get("errors").is_none());
+    // Commands of others work, and what they publish is served.
+    assert_eq!(quipu.run(&["ontology", "publish", "--tenant", "in-file", "more.graphql"]).code, Some(0));
+    running.soon(&tokens[1], "{ barns { id } }", has_barns).await;
+    // What is asked of the tenant itself is told where its graph should be.
+    let ended = quipu.run(&["ontology", "publish", "--tenant", "theirs", "more.graphql"]);
+    assert!(ended.code != Some(0) && !ended.err.contains(credentials), "{ended:?}");
+    wire.mend().await;
+    running.soon(&tokens[0], FARMS, |answer| answer["data"] == farms("theirs")).await;
+    until(&running, "graph.theirs", "up").await;
+    let ended = running.stop();
+    assert!(ended.code == Some(0) && ended.err.contains("graph.tenants.theirs.url"), "{ended:?}");
 }
 
 /// What is wrong with a tenant's database is told by its section, with a way out and without credentials.

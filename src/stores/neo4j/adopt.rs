@@ -219,7 +219,7 @@ impl Others {
         let nodes = ontology.types.values().filter(|entity| entity.is_node());
         let labels: BTreeSet<&str> = nodes.map(|entity| self.labels.first(&entity.name)).collect();
         let made = async {
-            if self.neo4j.0.mode == TenancyMode::Property {
+            if self.neo4j.0.options.tenancy == TenancyMode::Property {
                 let labels = labels.iter().map(|label| Named::Label((*label).to_owned()));
                 return self.neo4j.ensure(&labels.collect(), deadline).await;
             }

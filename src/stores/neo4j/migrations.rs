@@ -74,7 +74,8 @@ impl Neo4j {
     /// # Errors
     /// When the server cannot be used.
     pub async fn plan(options: &Options) -> Result<Plan, OpenError> {
-        let sessions = open::connect(options).await?;
+        let sessions = open::sessions(options)?;
+        open::look(&sessions, options).await?;
         let database = options.database.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
         let place = format!("neo4j {}{database}", open::address(&options.url));
         Ok(Plan::of(place, MIGRATIONS, &looked_at(&sessions, options).await?))

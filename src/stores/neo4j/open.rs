@@ -88,18 +88,16 @@ pub struct OpenError {
     pub message: String,
     /// How to put it right.
     pub help: String,
+    /// Whether it did not answer at all, which may pass.
+    pub away: bool,
 }
 
-/// Connects, and asks the server for its version.
-pub(super) async fn connect(options: &Options) -> Result<Sessions, OpenError> {
-    let address = address(&options.url);
-    let section = options.section.clone();
-    let wrong = |message: String, help: &str| OpenError {
-        section: section.clone(),
-        address: address.clone(),
-        message,
-        help: help.to_owned(),
-    };
+/// Connections to a server, of which none is made yet.
+///
+/// # Errors
+/// When the URL cannot be understood.
+pub(super) fn sessions(options: &Options) -> Result<Sessions, OpenError> {
+    let wrong = |message: String, help: &str| refused(options, message, help);
     let Some(url) = direct(&options.url) else {
         let message = "has a URL that cannot be understood".to_owned();
         return Err(wrong(message, "write it as neo4j://host:7687, or neo4j+s://host:7687 with TLS"));
@@ -116,31 +114,38 @@ pub(super) async fn connect(options: &Options) -> Result<Sessions, OpenError> {
     }
     let graph = config.build().and_then(Graph::connect);
     let graph = graph.map_err(|error| wrong(format!("cannot be used: {error}"), "check its URL"))?;
-    let sessions = Sessions::new(graph, options.pool, options.wait);
+    Ok(Sessions::new(graph, options.pool, options.wait))
+}
+
+/// Asks the server for its version.
+///
+/// # Errors
+/// When it does not answer within some seconds, refuses user or password, is too old, or lacks the database.
+pub(super) async fn look(sessions: &Sessions, options: &Options) -> Result<(), OpenError> {
     let asked = Statement {
         text: "CALL dbms.components() YIELD name, versions WHERE name = 'Neo4j Kernel' RETURN versions[0] AS version"
             .to_owned(),
         parameters: Vec::new(),
     };
     let rows = sessions.read(&asked, Instant::now() + LOOK).await;
-    let rows = rows.map_err(|failure| explained(failure, options, &wrong))?;
+    let rows = rows.map_err(|failure| explained(failure, options))?;
     let version: String = rows.first().and_then(|row| column(row, "version").ok()).unwrap_or_default();
     if parsed(&version).is_none_or(|version| version < OLDEST) {
         let (major, minor) = OLDEST;
         let message = format!("is version {version:?}, and {major}.{minor} or newer is needed");
-        return Err(wrong(message, "upgrade it to the newest 5.26"));
+        return Err(refused(options, message, "upgrade it to the newest 5.26"));
     }
-    Ok(sessions)
+    Ok(())
 }
 
 /// What a failure at the start means for whoever configured the server.
-fn explained(failure: Failure, options: &Options, wrong: &dyn Fn(String, &str) -> OpenError) -> OpenError {
+fn explained(failure: Failure, options: &Options) -> OpenError {
     let section = &options.section;
+    let wrong = |message: String, help: &str| refused(options, message, help);
+    let away = |message: String, help: &str| OpenError { away: true, ..wrong(message, help) };
     let unreachable = "check that it runs, that the URL names its host and Bolt port, and that no firewall is between";
     match failure {
-        Failure::Late | Failure::Busy => {
-            wrong(format!("did not answer within {} seconds", LOOK.as_secs()), unreachable)
-        }
+        Failure::Late | Failure::Busy => away(format!("did not answer within {} seconds", LOOK.as_secs()), unreachable),
         Failure::Answer(cause) => wrong(format!("gave an answer that makes no sense: {cause}"), "check its version"),
         Failure::Store(error) => match error {
             Error::AuthenticationError(_) => {
@@ -163,7 +168,7 @@ fn explained(failure: Failure, options: &Options, wrong: &dyn Fn(String, &str) -
                 format!("refuses the user: {}", error.code()),
                 &format!("check {section}.user and {section}.password, and what the user may do"),
             ),
-            Error::IOError { detail } => wrong(format!("cannot be reached: {}", detail.kind()), unreachable),
+            Error::IOError { detail } => away(format!("cannot be reached: {}", detail.kind()), unreachable),
             other => wrong(format!("cannot be used: {other}"), unreachable),
         },
     }
@@ -179,7 +184,8 @@ fn direct(url: &str) -> Option<String> {
 
 /// Why a server that answers is not used.
 pub(super) fn refused(options: &Options, message: String, help: &str) -> OpenError {
-    OpenError { section: options.section.clone(), address: address(&options.url), message, help: help.to_owned() }
+    let (section, address) = (options.section.clone(), address(&options.url));
+    OpenError { section, address, message, help: help.to_owned(), away: false }
 }
 
 /// Host and port of a URL, without credentials.

@@ -26,10 +26,14 @@ impl Neo4j {
     /// Makes the graph fit an ontology. Doing it again does nothing.
     pub(super) async fn fit(&self, tenant: &TenantId, ontology: &Ontology) -> Result<(), Fault> {
         let deadline = Instant::now() + PREPARING;
+        self.look().await.map_err(|error| match error.away {
+            true => Fault::passing(PART, error),
+            false => Fault::internal(PART, format!("{error}; {}", error.help)),
+        })?;
         self.alone(tenant, deadline).await?;
         let labels = Labels::of(ontology);
         self.ensure(&BTreeSet::new(), deadline).await.map_err(Failure::fault)?;
-        if self.0.mode == TenancyMode::Property {
+        if self.0.options.tenancy == TenancyMode::Property {
             for text in schema::of_ontology(ontology, &labels) {
                 self.make(&text, deadline).await.map_err(Failure::fault)?;
             }
@@ -40,7 +44,7 @@ impl Neo4j {
 
     /// Whoever has a database as it stands sees all that is in it, so nobody else may be there.
     async fn alone(&self, tenant: &TenantId, deadline: Instant) -> Result<(), Fault> {
-        if self.0.mode == TenancyMode::Property {
+        if self.0.options.tenancy == TenancyMode::Property {
             return Ok(());
         }
         let asked = apply::other_tenant(&self.name(tenant));
@@ -50,7 +54,7 @@ impl Neo4j {
         let message = format!(
             "the database that `{}.url` names holds the graph of {other} as well, and with tenancy = \"database\" {tenant} would see \
              it; name another database for one of them, as [graph.tenants.NAME]",
-            self.0.section
+            self.0.options.section
         );
         Err(Fault::client(Code::Conflict, message))
     }
@@ -58,7 +62,7 @@ impl Neo4j {
     /// Makes the constraints and indexes of what is written for the first time, and the gateway's own.
     pub(super) async fn ensure(&self, named: &BTreeSet<Named>, deadline: Instant) -> Result<(), Failure> {
         self.migrated(deadline).await?;
-        if self.0.mode == TenancyMode::Database {
+        if self.0.options.tenancy == TenancyMode::Database {
             return Ok(());
         }
         for name in named {

@@ -19,10 +19,10 @@ const PORTION: u32 = 5_000;
 
 impl Neo4j {
     pub(super) async fn remove(&self, tenant: &TenantId) -> Result<(), Fault> {
-        if self.0.mode == TenancyMode::Database {
+        if self.0.options.tenancy == TenancyMode::Database {
             let message = format!(
                 "`{}.tenancy` is \"database\": others write this graph as well, so it is not removed to be made anew from the log",
-                self.0.section
+                self.0.options.section
             );
             return Err(Fault::client(Code::BadUserInput, message));
         }
