@@ -200,7 +200,7 @@ impl Session {
             Ok(None) => self.token.as_deref().map_err(Clone::clone),
             Err(denied) => Err(denied.clone()),
         };
-        let caller = self.state.caller(token).map_err(|_| Close::forbidden())?;
+        let caller = self.state.caller(token).await.map_err(|_| Close::forbidden())?;
         self.caller = Some(caller);
         self.send(protocol::ack()).await
     }
