@@ -4,10 +4,12 @@
 //! that is under way or may begin; `fetch_floor` says how often one may. So many requests with made-up keys cause one fetch, and none
 //! of them can stop it: the task that fetches belongs to nobody's request.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use futures_util::FutureExt;
 use quipu_resolvers::ports::Clock;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
@@ -150,7 +152,9 @@ impl Keys {
             fetches.running = true;
             fetches.begun_ms = Some(self.clock.steady_ms());
         });
-        let outcome = self.fetcher.key_set().await.and_then(|text| self.take(&text));
+        // Were it to panic, nobody would ask for these keys again.
+        let fetched = AssertUnwindSafe(async { self.fetcher.key_set().await.and_then(|text| self.take(&text)) });
+        let outcome = fetched.catch_unwind().await.unwrap_or_else(|_| Err("reading the keys panicked".into()));
         let failed_before = self.fetches.borrow().failed;
         match &outcome {
             Ok(()) if failed_before > 0 => tracing::info!(issuer = %self.name, "the issuer's keys are there again"),

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::issuer::{Mood, Provider};
 use super::server::{Server, eventually, refusal, start_config};
 use super::signing::{Pair, key_set};
+use super::socket::Client;
 
 /// Longer than the floor of a test's issuer.
 const FLOOR: Duration = Duration::from_millis(450);
@@ -181,6 +182,43 @@ async fn hostile_49_many_at_once_wait_for_one_fetch() {
     let statuses = join_all((0..50).map(|_| status(&server, &token))).await;
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     assert_eq!(provider.asked(), 2);
+}
+
+#[tokio::test]
+async fn hostile_49_who_goes_away_stops_no_fetch_and_others_do_not_wait() {
+    let provider = Provider::with(&[Pair::P256A.public("a")]).await;
+    let server = start_config(provider.trusted(|issuer| {
+        issuer.fetch_floor = Duration::from_secs(3);
+        issuer.timeout = Duration::from_secs(1);
+    }))
+    .await;
+    let good = provider.token(Pair::P256A, "a");
+    assert_eq!(status(&server, &good).await, 200);
+    tokio::time::sleep(Duration::from_millis(3_050)).await;
+    provider.answers(Mood::Silent);
+    let unknown = provider.token(Pair::P256B, "b");
+    let gone = tokio::time::timeout(Duration::from_millis(300), ask(&server, &unknown)).await;
+    assert!(gone.is_err(), "it waits for the keys");
+    let began = Instant::now();
+    assert_eq!(status(&server, &good).await, 200);
+    assert!(began.elapsed() < Duration::from_millis(600), "a known key waits for nothing");
+    assert_eq!(provider.asked(), 2);
+    refused(&server, &unknown).await;
+    assert_eq!(provider.asked(), 2, "the fetch that was under way went on, and its end is when the next may begin");
+}
+
+#[tokio::test]
+async fn a_socket_is_opened_by_a_token_of_an_issuer() {
+    let provider = Provider::with(&[Pair::P256A.public("a")]).await;
+    let server = start_config(provider.trusted(|_| {})).await;
+    let mut client = Client::plain(&server).await;
+    client.init(&provider.token(Pair::P256A, "a")).await;
+    client.subscribe("1", "subscription {a}").await;
+    assert_eq!(client.receive().await["payload"]["data"]["tenant"], "cryox");
+    let mut other = Client::plain(&server).await;
+    let token = format!("Bearer {}", provider.token(Pair::P256B, "a"));
+    other.send(json!({"type": "connection_init", "payload": {"authorization": token}})).await;
+    assert_eq!(other.closed().await, (4403, "Forbidden".into()));
 }
 
 #[tokio::test]

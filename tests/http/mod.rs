@@ -12,7 +12,7 @@ mod page;
 mod position;
 mod real;
 mod server;
-mod signing;
+pub mod signing;
 mod skew;
 mod socket;
 mod status;
