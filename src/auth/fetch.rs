@@ -78,7 +78,7 @@ impl Fetcher {
             KeySource::Url(url) => self.get(url.clone()).await,
             KeySource::Discovery(url) => {
                 let document = self.get(url.clone()).await?;
-                let keys = self.named_keys(&document).map_err(|error| format!("{url}: {error}"))?;
+                let keys = self.named_keys(url, &document).map_err(|error| format!("{url}: {error}"))?;
                 self.get(keys).await
             }
         }
@@ -86,7 +86,7 @@ impl Fetcher {
 
     /// Where a discovery document says that the keys are. It has to be the issuer's own: one that answers for another issuer could
     /// have its keys taken for this one's (OpenID Connect Discovery 1.0, section 4.3).
-    fn named_keys(&self, document: &[u8]) -> Result<Url, String> {
+    fn named_keys(&self, at: &Url, document: &[u8]) -> Result<Url, String> {
         let document = json::parse(document, NESTING).map_err(|error| error.to_string())?;
         let text = |name: &str| document.get(name).and_then(Value::as_str);
         if text("issuer") != Some(&self.issuer) {
@@ -94,8 +94,15 @@ impl Fetcher {
         }
         let keys = text("jwks_uri").ok_or("the document names no `jwks_uri`")?;
         let keys = Url::parse(keys).map_err(|_| "`jwks_uri` is no URL")?;
-        may_be_asked(&keys, self.insecure_http).map_err(|problem| format!("`jwks_uri`: {problem}"))?;
+        self.may_lead(at, &keys).map_err(|problem| format!("`jwks_uri`: {problem}"))?;
         Ok(keys)
+    }
+
+    /// Whether an answer may lead to a URL: to one that may be asked, and never out of TLS, also not to this machine.
+    fn may_lead(&self, from: &Url, to: &Url) -> Result<(), &'static str> {
+        may_be_asked(to, self.insecure_http)?;
+        let leaves_tls = from.scheme() == "https" && to.scheme() != "https";
+        if leaves_tls { Err("it leads away from https://") } else { Ok(()) }
     }
 
     async fn get(&self, mut url: Url) -> Result<Bytes, String> {
@@ -114,11 +121,7 @@ impl Fetcher {
                     let target = answer.headers().get(LOCATION).and_then(|target| target.to_str().ok());
                     let target = target.and_then(|target| url.join(target).ok());
                     let target = target.ok_or_else(|| failed("it leads nowhere"))?;
-                    may_be_asked(&target, self.insecure_http)
-                        .map_err(|problem| failed(&format!("it leads to {target}: {problem}")))?;
-                    if url.scheme() == "https" && target.scheme() != "https" {
-                        return Err(failed("it leads away from https://"));
-                    }
+                    self.may_lead(&url, &target).map_err(|problem| failed(&format!("to {target}: {problem}")))?;
                     url = target;
                 }
                 status => return Err(failed(&format!("the answer is {status}"))),
@@ -175,4 +178,26 @@ fn client(root_certificate: Option<&Path>) -> Result<Client<HttpsConnector<HttpC
     let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
     // Keys are asked for now and then: no connection is worth keeping.
     Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leads_out_of_tls() {
+        let issuer = Issuer { issuer: Some("https://id.example".into()), ..Issuer::default() };
+        let fetcher = Fetcher::new("auth.issuers.house", &issuer).unwrap();
+        let url = |text: &str| Url::parse(text).unwrap();
+        let leads = |from: &str, to: &str| fetcher.may_lead(&url(from), &url(to)).is_ok();
+        assert!(
+            leads("https://id.example", "https://keys.example/k") && leads("http://localhost/a", "http://localhost/b")
+        );
+        assert!(leads("http://localhost/a", "https://keys.example/k"));
+        for to in ["http://127.0.0.1:8080/admin", "http://localhost/k", "http://keys.example/k", "file:///etc/passwd"] {
+            assert!(!leads("https://id.example", to), "{to}");
+            let document = serde_json::json!({"issuer": "https://id.example", "jwks_uri": to}).to_string();
+            assert!(fetcher.named_keys(&url("https://id.example"), document.as_bytes()).is_err(), "{to}");
+        }
+    }
 }
