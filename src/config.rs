@@ -12,14 +12,18 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use toml::de::DeTable;
 
+mod claims;
 mod form;
+mod issuers;
 mod sections;
 mod tables;
 mod tenants;
 #[cfg(test)]
 mod tests;
 
+pub use claims::{ANY, Algorithms, ClaimPath, RequiredClaims, SpokenFor, Texts};
 pub use form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Tenancy, VectorsUrl, duration};
+pub use issuers::{Issuer, KeySource, issuer_settings, may_be_asked};
 pub use sections::{
     Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store, Vectors,
 };
@@ -112,6 +116,9 @@ impl Config {
             config.take_file(path, text, &mut problems);
         }
         config.take_environment(variables, &mut problems);
+        if problems.is_empty() {
+            config.check_issuers()?;
+        }
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
 
@@ -135,6 +142,10 @@ impl Config {
             for (name, value) in keys {
                 if section.get_ref() == "graph" && name.get_ref() == "tenants" {
                     tenants::take(&mut self.graph_tenants, value, path, &place, problems);
+                    continue;
+                }
+                if section.get_ref() == "auth" && name.get_ref() == "issuers" {
+                    issuers::take(&mut self.auth_issuers, value, path, &place, problems);
                     continue;
                 }
                 let dotted = format!("{}.{}", section.get_ref(), name.get_ref());
@@ -176,6 +187,9 @@ impl Config {
                 Some(name) if name.starts_with(tenants::VARIABLE) => problems.push(format!(
                     "`{name}` in the environment: databases of tenants are named in the file, as [graph.tenants.NAME]; a password \
                      can be in a file of its own, which `password_file` names"
+                )),
+                Some(name) if name.starts_with(issuers::VARIABLE) => problems.push(format!(
+                    "`{name}` in the environment: identity providers are named in the file, as [auth.issuers.NAME]"
                 )),
                 Some(name) if name.starts_with(PREFIX) => {
                     match value.to_str() {
@@ -229,10 +243,35 @@ impl Config {
         }
     }
 
+    /// Looks whether the issuers can be told apart, and each is whole.
+    ///
+    /// # Errors
+    /// All that is wrong, a line each.
+    pub fn check_issuers(&self) -> Result<(), ConfigError> {
+        issuers::check(&self.auth_issuers, self.auth.issuer.as_deref())
+    }
+
+    /// The key that verifies tokens of our own, when there is one. Without it all tokens are of identity providers, of which one has
+    /// to be there.
+    ///
+    /// # Errors
+    /// When no token could be verified, or the key is no secret.
+    pub fn token_key(&self) -> Result<Option<Secret>, ConfigError> {
+        let is_named = self.auth.secret.is_some() || self.auth.secret_file.is_some();
+        if is_named || self.auth_issuers.is_empty() { self.auth_key().map(Some) } else { Ok(None) }
+    }
+
     /// The key that signs cursors, 32 bytes or more: as configured, or derived from the key that signs tokens.
     pub fn cursor_key(&self) -> Result<Vec<u8>, ConfigError> {
         if let Some(key) = secret("cursor", self.cursor.secret.as_ref(), self.cursor.secret_file.as_deref())? {
             return Ok(key.expose().to_vec());
+        }
+        if self.token_key()?.is_none() {
+            return Err(ConfigError::one(
+                "`cursor.secret` is not set, and there is no `auth.secret` that it could be derived from\n\
+                 help: set `cursor.secret_file` to a file with at least 32 random bytes (`openssl rand -hex 32`), or \
+                 QUIPU_CURSOR_SECRET in the environment; all instances need the same",
+            ));
         }
         let mut derived = Hmac::<Sha256>::new_from_slice(self.auth_key()?.expose())
             .map_err(|error| ConfigError::one(format!("`auth.secret`: {error}")))?;
@@ -341,6 +380,9 @@ pub fn reference() -> String {
         text.push_str(&format!("#{} = {}\n", key.name, setting.show()));
         if (key.section, key.name) == tenants::AFTER {
             text.push_str(&tenants::reference());
+        }
+        if (key.section, key.name) == issuers::AFTER {
+            text.push_str(&issuers::reference());
         }
     });
     text

@@ -35,6 +35,32 @@ fn the_readme_has_every_setting() {
     assert_eq!(shown, rows, "the table of settings in README.md should be\n{}\n", rows.join("\n"));
 }
 
+#[test]
+fn the_readme_has_every_setting_of_an_issuer() {
+    let rows: Vec<String> = quipu::config::issuer_settings()
+        .into_iter()
+        .map(|(name, value, about)| format!("| `{name}` | `{value}` | {about} |"))
+        .collect();
+    let readme = text("README.md");
+    let below = readme.split_once("\n### Tokens of identity providers").expect("a section on issuers").1;
+    let table =
+        below.lines().skip_while(|line| !line.starts_with("| setting")).take_while(|line| line.starts_with('|'));
+    let shown: Vec<_> = table.skip(2).collect();
+    assert_eq!(shown, rows, "the table of an issuer's settings in README.md should be\n{}\n", rows.join("\n"));
+}
+
+#[test]
+fn the_issuers_of_the_readme_are_settings() {
+    let readme = text("README.md");
+    let below = readme.split_once("\n### Tokens of identity providers").expect("a section on issuers").1;
+    let example = below.split_once("```toml\n").and_then(|(_, rest)| rest.split_once("```")).expect("an example").0;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("quipu.toml");
+    std::fs::write(&path, example).expect("a file");
+    let config = quipu::config::Config::load(Some(&path)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.auth_issuers.len(), 3);
+}
+
 /// A row of a table that begins with `section.key`.
 fn is_setting(line: &str) -> bool {
     let name = line.strip_prefix("| `").and_then(|rest| rest.split_once('`')).map(|(name, _)| name);

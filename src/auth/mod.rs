@@ -6,11 +6,18 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use quipu_resolvers::guard::Principal;
 
+mod claims;
+mod fetch;
+mod issuers;
+mod keys;
+mod keyset;
+mod mint;
 #[cfg(test)]
 mod tests;
 mod token;
 
-pub use token::{Authenticator, Wish, mint};
+pub use mint::{Wish, mint};
+pub use token::Authenticator;
 
 /// What verified credentials say.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,9 +66,34 @@ pub enum Denied {
     /// `iss` is not the issuer that is trusted.
     #[error("the token is of another issuer")]
     Issuer,
+    /// It may not be signed by this algorithm with this key.
+    #[error("the token's algorithm is not that of its key")]
+    Algorithm,
+    /// The header says that it is something else, like a logout token.
+    #[error("the token is of another type")]
+    Type,
+    /// The issuer's keys are not known, or too old.
+    #[error("the keys of the token's issuer are not there")]
+    NoKeys,
+    /// No key of the issuer has the token's id. It may be a new one.
+    #[error("the token's key is not known")]
+    UnknownKey,
+    /// Several keys could have signed it, and it does not say which.
+    #[error("the token's key is one of many")]
+    ManyKeys,
+    /// The issuer may not speak for the tenant.
+    #[error("the issuer does not speak for the tenant `{0}`")]
+    NotSpokenFor(String),
     /// The tenant is not served here.
     #[error("the tenant `{0}` is not served")]
     UnknownTenant(String),
+}
+
+impl Denied {
+    /// Whether asking the issuer for its keys could make the token valid.
+    pub(crate) fn may_be_new(&self) -> bool {
+        matches!(self, Self::NoKeys | Self::UnknownKey)
+    }
 }
 
 /// The token in the headers of a request.

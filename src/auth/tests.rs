@@ -14,6 +14,11 @@ use sha2::Sha256;
 use super::*;
 use crate::config::{Config, Secret};
 
+mod issuers;
+mod mapped;
+#[path = "../../tests/http/signing.rs"]
+mod signing;
+
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 /// 2023-11-14T22:13:20Z
 const NOW: i64 = 1_700_000_000;

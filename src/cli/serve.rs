@@ -35,8 +35,9 @@ impl Serve {
     pub async fn run(self, mut config: Config) -> Result<(), Failure> {
         ops::start_log(&config.logs)?;
         config.server.listen = self.listen.unwrap_or(config.server.listen);
-        // Asked for first: without a key nothing is opened.
-        config.auth_key()?;
+        // Asked for first: without keys nothing is opened.
+        config.token_key()?;
+        config.cursor_key()?;
         let listener = listen(config.server.listen).await?;
         let app = App::open(config).await?;
         announce(&listener)?;

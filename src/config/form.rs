@@ -17,14 +17,14 @@ pub(super) enum Raw<'a> {
 }
 
 impl Raw<'_> {
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Toml(value) => value.as_str(),
             Self::Text(text) => Some(text),
         }
     }
 
-    fn integer(&self) -> Option<i64> {
+    pub(super) fn integer(&self) -> Option<i64> {
         match self {
             Self::Toml(value) => {
                 let number = value.as_integer()?;
@@ -115,7 +115,7 @@ impl<T: Form> Form for Option<T> {
 }
 
 /// Text as a TOML literal.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.into()).to_string()
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use quipu_resolvers as engine;
 use quipu_resolvers::guard::TenantId;
 
-use super::TenantGraph;
 use super::form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, Tenancy, VectorsUrl};
 use super::tables::OpenTables;
+use super::{Issuer, TenantGraph};
 
 /// Names a setting and says what it means.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +36,8 @@ macro_rules! sections {
             $($(#[doc = $about])+ pub $section: $type,)+
             /// Databases of single tenants, beside that of `graph`.
             pub graph_tenants: BTreeMap<TenantId, TenantGraph>,
+            /// Identity providers whose tokens are taken, by the names of their sections.
+            pub auth_issuers: BTreeMap<String, Issuer>,
         }
 
         $(
@@ -213,9 +215,9 @@ sections! {
         threads: Option<NonZeroUsize> = None;
     }
 
-    /// Tokens: JSON Web Tokens, signed with HS256.
+    /// Tokens: JSON Web Tokens, signed with HS256 by a key of our own. Those of identity providers have sections of their own.
     auth: Auth {
-        /// Key that signs tokens, at least 32 bytes. Needed to serve; there is no default.
+        /// Key that signs tokens, at least 32 bytes. Needed to serve, unless all tokens are of identity providers; there is no default.
         secret: Option<Secret> = None;
         /// A file with that key, instead of `secret`.
         secret_file: Option<PathBuf> = None;

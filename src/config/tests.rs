@@ -238,3 +238,61 @@ fn tenants_may_have_databases_of_their_own() {
     let said = both.graph_tenants[&tenant].password(&tenant).unwrap_err().to_string();
     assert_eq!(said, "set `graph.tenants.acme.password` or `graph.tenants.acme.password_file`, not both");
 }
+
+#[test]
+fn issuers_have_sections_of_their_own() {
+    let config = of_text(
+        "[auth]\nroles_claim = \"groups\"\n[auth.issuers.house]\nissuer = \"https://id.example/\"\naudience = [\"a\", \"b\"]\ntenants = \"*\"\n\
+         [auth.issuers.second-1]\nissuer = \"second\"\njwks_file = \"keys.json\"\ntenant = \"acme\"\nalgorithms = [\"ES256\"]\n\
+         required_claims = { azp = \"quipu\" }\nrefresh = \"1h\"\n",
+    )
+    .unwrap();
+    let keys = |name: &str| config.auth_issuers[name].keys().unwrap();
+    let discovery = "https://id.example/.well-known/openid-configuration".parse().unwrap();
+    assert_eq!(keys("house"), KeySource::Discovery(discovery), "derived of the issuer");
+    assert_eq!(keys("second-1"), KeySource::File("/etc/quipu/keys.json".into()));
+    assert_eq!(config.auth_issuers["house"].audience.0, ["a", "b"]);
+    let said = config.token_key().unwrap();
+    assert!(said.is_none(), "no token is of our own");
+    assert!(config.cursor_key().unwrap_err().to_string().contains("help: set `cursor.secret_file`"));
+}
+
+#[test]
+fn wrong_issuers_are_told_with_a_way_out() {
+    let whole = "issuer = \"https://id.example\"\naudience = \"a\"\ntenants = \"*\"\n";
+    let in_section = |text: &str| format!("[auth.issuers.house]\n{text}");
+    let expect = [
+        ("[auth]\nissuers = 3".to_owned(), "`auth.issuers`: write a section [auth.issuers.NAME] for each issuer"),
+        ("[auth.issuers]\nhouse = 3".into(), "quipu.toml:2: `auth.issuers.house`: expected a section with `issuer`"),
+        ("[auth.issuers.House]\nissuer = \"x\"".into(), "expected a name of small letters"),
+        (in_section(""), "`issuer` is not set"),
+        (in_section("issuer = \"house\""), "its keys are nowhere"),
+        (
+            in_section("issuer = \"https://id.example\"\ntenant = \"acme\""),
+            "`audience` is not set: tokens that the issuer gives to",
+        ),
+        (in_section("issuer = \"https://id.example\"\naudience = \"a\""), "set one of `tenant`"),
+        (in_section(&format!("{whole}tenant = \"acme\"")), "set one of `tenant`"),
+        (in_section("tenants = []"), "expected a list of names of tenants"),
+        (in_section(&format!("{whole}jwks_url = \"http://id.example/k\"")), "`jwks_url`: expected https://"),
+        (in_section(&format!("{whole}jwks_url = \"hush\"")), "`jwks_url`: expected a URL like"),
+        (in_section(&format!("{whole}jwks_url = \"https://a.example\"\njwks_file = \"k\"")), "set one of `discovery`"),
+        (in_section(&format!("{whole}algorithms = [\"HS256\"]")), "(HS256 is by `auth.secret` alone)"),
+        (in_section(&format!("{whole}fetch_floor = \"1ms\"")), "`fetch_floor`: expected 100ms or more"),
+        (in_section(&format!("{whole}refresh = \"1s\"")), "`refresh`: expected no less than `fetch_floor`"),
+        (in_section(&format!("{whole}keep = \"1m\"")), "`keep`: expected no less than `refresh`"),
+        (in_section(&format!("{whole}timeout = \"1m\"")), "`timeout`: expected more than nothing"),
+        (in_section(&format!("{whole}audiense = \"hush\"")), "did you mean `auth.issuers.house.audience`?"),
+        (in_section(&format!("{whole}[auth.issuers.other]\n{whole}")), "one section speaks for it"),
+        (
+            format!("[auth]\nissuer = \"https://id.example\"\n[auth.issuers.house]\n{whole}"),
+            "`issuer` is that of `auth.issuer`",
+        ),
+    ];
+    for (text, part) in expect {
+        let said = problem(of_text(&text));
+        assert!(said.contains(part) && !said.contains("hush"), "{text}: {said}");
+    }
+    let said = problem(of_variables(&[("QUIPU_AUTH_ISSUERS_HOUSE_ISSUER", "hush")]));
+    assert!(said.contains("named in the file, as [auth.issuers.NAME]") && !said.contains("hush"), "{said}");
+}

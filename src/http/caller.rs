@@ -22,16 +22,20 @@ pub(super) struct Caller {
 }
 
 impl AppState {
-    /// Verifies a token and finds its tenant's API. The reason of a refusal is logged; the client learns none.
-    pub(super) fn caller(&self, token: Result<&str, Denied>) -> Result<Caller, Refusal> {
+    /// Verifies a token and finds its tenant's API. The reason of a refusal is logged; the client learns none. Nothing is waited for
+    /// but the keys of an issuer, where the token names one that is not known.
+    pub(super) async fn caller(&self, token: Result<&str, Denied>) -> Result<Caller, Refusal> {
         let refused = |reason: Denied| {
             tracing::info!(%reason, "credentials refused");
             let refusal = Refusal::unauthenticated();
             self.metrics.refused(refusal.code);
             refusal
         };
-        let Verified { principal, expires_ms } =
-            token.and_then(|token| self.authenticator.verify(token)).map_err(refused)?;
+        let verified = match token {
+            Ok(token) => self.authenticator.authenticate(token).await,
+            Err(denied) => Err(denied),
+        };
+        let Verified { principal, expires_ms } = verified.map_err(refused)?;
         match self.gateway.api(&principal.tenant) {
             Ok(api) => {
                 tracing::Span::current().record("tenant", principal.tenant.as_str());

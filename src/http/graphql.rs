@@ -70,7 +70,7 @@ fn refused(state: &AppState, refusal: Refusal, reply: Reply) -> Response {
 async fn answer_post(state: &Arc<AppState>, head: &Head, body: Body, reply: Reply) -> Result<Response, Refusal> {
     let deadline = Instant::now() + state.config.server.request_timeout;
     negotiate::check_body(&head.headers)?;
-    let caller = state.caller(auth::bearer_of(&head.headers))?;
+    let caller = state.caller(auth::bearer_of(&head.headers)).await?;
     let key = idempotency_key(&head.headers)?;
     let body = read_body(body, state.config.server.body_bytes.0, deadline).await?;
     let payload = operation::from_body(&body, bounds(state))?;
@@ -98,7 +98,7 @@ async fn answer_post(state: &Arc<AppState>, head: &Head, body: Body, reply: Repl
 
 async fn answer_get(state: &Arc<AppState>, head: &Head, reply: Reply) -> Result<Response, Refusal> {
     let deadline = Instant::now() + state.config.server.request_timeout;
-    let caller = state.caller(auth::bearer_of(&head.headers))?;
+    let caller = state.caller(auth::bearer_of(&head.headers)).await?;
     let mut operation = operation::from_uri(&head.uri, bounds(state))?;
     operation.position = operation.position.or_else(|| position(&head.headers));
     if kind_of(&operation.query, operation.name.as_deref()) == Kind::Mutation {

@@ -46,9 +46,15 @@ pub(super) async fn alive() -> Response {
 
 /// `GET /readyz`: 200 `ready`, 200 `degraded` when something is missing that requests can do without, else 503 `unavailable`.
 pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
-    let Ok(probes) = timeout(PATIENCE, state.probed.get(&*state.readiness)).await else {
+    let Ok(mut probes) = timeout(PATIENCE, state.probed.get(&*state.readiness)).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unavailable", "parts": {}}))).into_response();
     };
+    // Tokens of the others are taken without it, and its own by the keys that are known.
+    probes.extend(state.authenticator.issuers().map(|(name, is_well)| Probe {
+        part: format!("auth.{name}").into(),
+        condition: Condition::of(is_well),
+        essential: false,
+    }));
     let stopping = *state.stopping.borrow();
     let is_down = |probe: &&Probe| probe.condition == Condition::Down;
     let unavailable = stopping || probes.iter().filter(is_down).any(|probe| probe.essential);

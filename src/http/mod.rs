@@ -7,6 +7,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 mod accept;
 mod admission;
@@ -35,6 +36,10 @@ use reply::Refusal;
 /// Serves until `shutdown` is done; then stops to accept, ends streams, and lets requests finish for as long as `server.drain` says.
 pub async fn serve(listener: TcpListener, state: Arc<AppState>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let router = router(&state);
+    // A task of its own, which ends with the server: it may be busy with a key set while connections are accepted.
+    let mut keeping = JoinSet::new();
+    let keeper = state.clone();
+    keeping.spawn(async move { keeper.authenticator.follow().await });
     accept::serve(listener, router, &state, shutdown).await
 }
 

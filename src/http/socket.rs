@@ -201,7 +201,7 @@ impl Session {
             Ok(None) => self.token.as_deref().map_err(Clone::clone),
             Err(denied) => Err(denied.clone()),
         };
-        let caller = self.state.caller(token).map_err(|refusal| match refusal.status {
+        let caller = self.state.caller(token).await.map_err(|refusal| match refusal.status {
             StatusCode::SERVICE_UNAVAILABLE => Close::not_ready(),
             _ => Close::forbidden(),
         })?;

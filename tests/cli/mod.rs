@@ -3,6 +3,7 @@
 mod commands;
 mod demo;
 mod import;
+mod issuers;
 mod keeping;
 mod meaning;
 mod migrating;
