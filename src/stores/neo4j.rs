@@ -33,6 +33,7 @@ mod prepare;
 mod remove;
 mod rows;
 mod session;
+mod weather;
 
 pub use adopt::{Coming, Found, Lacking, Node, OfNodes, Others, Relationship};
 use decode::Decoded;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
 mod apart;
+mod bad_days;
 mod bolt;
 mod cache;
 mod changes;

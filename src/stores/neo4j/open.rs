@@ -106,7 +106,8 @@ pub(super) fn sessions(options: &Options) -> Result<Sessions, OpenError> {
         .uri(url)
         .user(&options.user)
         .password(&options.password)
-        .max_connections(options.pool.max(1))
+        // One more for a read that is asked twice, to tell how it is with the server.
+        .max_connections(options.pool.max(1) + 1)
         .connection_timeout(ANSWER)
         .fetch_size(500);
     if let Some(database) = &options.database {

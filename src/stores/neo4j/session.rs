@@ -2,6 +2,8 @@
 //!
 //! A request that is dropped in the middle of an exchange leaves its connection in the middle as well. The driver knows that (`neo4rs` 0.9)
 //! and gives up such a connection before anybody else gets it; and the server ends a statement by itself when its deadline passes.
+//!
+//! What is tried again is decided here, within a budget, and not by the driver: see `weather.rs`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +12,9 @@ use neo4rs::{DetachedRowStream, Graph, Query, Row, Txn};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout_at};
 
+use super::apply::fetch;
 use super::failure::Failure;
+use super::weather::Weather;
 use super::{Statement, bolt};
 use crate::stores::budget::Budget;
 
@@ -27,12 +31,14 @@ pub(super) struct Sessions {
     most: usize,
     wait: Duration,
     budget: Budget,
+    weather: Weather,
 }
 
 impl Sessions {
     pub(super) fn new(graph: Graph, most: usize, wait: Duration) -> Self {
         let most = most.max(1);
-        Self { graph, permits: Arc::new(Semaphore::new(most)), most, wait, budget: Budget::default() }
+        let permits = Arc::new(Semaphore::new(most));
+        Self { graph, permits, most, wait, budget: Budget::default(), weather: Weather::new() }
     }
 
     /// Whether at least half of the connections are free.
@@ -62,7 +68,33 @@ impl Sessions {
     }
 
     async fn read_once(&self, statement: &Statement, deadline: Instant) -> Result<Vec<Row>, Failure> {
-        let mut stream = self.graph.execute_read(query(statement, Some(deadline))).await?;
+        // Boxed, as it is rare and as large as the other way.
+        let apart = || Box::pin(async { self.transact_once(&Reading(statement)).await });
+        if self.weather.is_bad() {
+            return apart().await;
+        }
+        let mut asked = Box::pin(self.graph.execute_read(query(statement, Some(deadline))));
+        let answered = loop {
+            tokio::select! {
+                biased;
+                answered = &mut asked => break Some(answered),
+                () = self.weather.slow() => {}
+            }
+            // The driver may be trying it again.
+            if self.weather.is_bad() {
+                break None;
+            }
+            if self.weather.is_scout() {
+                tokio::select! {
+                    answered = &mut asked => break Some(answered),
+                    rows = apart() => return rows,
+                }
+            }
+        };
+        // It may stand in line for a connection, where it would be in the way of others if nobody went on with it.
+        drop(asked);
+        let Some(answered) = answered else { return apart().await };
+        let mut stream = answered?;
         let mut rows = Vec::with_capacity(1);
         while let Some(row) = stream.next().await? {
             rows.push(row);
@@ -168,6 +200,17 @@ pub(super) trait Work: Sync {
     fn work(&self, transaction: &mut Txn) -> impl Future<Output = Result<Self::Done, Failure>> + Send;
 }
 
+/// A statement that reads.
+struct Reading<'a>(&'a Statement);
+
+impl Work for Reading<'_> {
+    type Done = Vec<Row>;
+
+    async fn work(&self, transaction: &mut Txn) -> Result<Vec<Row>, Failure> {
+        fetch(transaction, self.0).await
+    }
+}
+
 /// How often something may be tried.
 struct Tries<'a> {
     sessions: &'a Sessions,
@@ -185,6 +228,9 @@ impl Tries<'_> {
 
     /// It failed: waits until it may be tried again, or gives the failure back.
     async fn lost(&mut self, failure: Failure) -> Result<(), Failure> {
+        if failure.passes() {
+            self.sessions.weather.turn();
+        }
         self.left = self.left.saturating_sub(1);
         let late = Instant::now() + self.pause >= self.deadline;
         if self.left == 0 || late || !failure.passes() || !self.sessions.budget.spend() {
