@@ -252,6 +252,14 @@ impl<T> Allowed<T> {
     }
 }
 
+/// The field of the records at the other end of a join by which they are found.
+fn remote(via: &Via) -> Option<&Field> {
+    match via {
+        Via::Key { remote, .. } => Some(remote),
+        Via::Root | Via::Relationship { .. } | Via::Endpoint(_) => None,
+    }
+}
+
 /// Walks a question and puts the rules in.
 struct Guard<'a> {
     principal: &'a Principal,
@@ -261,24 +269,28 @@ struct Guard<'a> {
 impl Guard<'_> {
     fn read(&self, read: &mut Read, operation: Operation) -> Result<(), Fault> {
         let composite = read.is_composite();
-        let edge_fields = read.sort.iter().map(|s| &s.field).chain(read.figures.iter().map(|(_, f)| f));
-        let fields: Vec<Field> = edge_fields.cloned().collect();
+        let used = read.sort.iter().map(|s| &s.field).chain(read.figures.iter().map(|(_, f)| f));
+        let used: Vec<Field> = used.chain(remote(&read.via)).cloned().collect();
+        let via = &read.via;
         for target in &mut read.targets {
-            self.target(target, operation, composite)?;
-            for field in &fields {
-                self.field(&target.of, field)?;
+            self.target(target, via, operation, composite)?;
+            for field in &used {
+                self.field(&target.of, via, field)?;
             }
         }
         Ok(())
     }
 
-    fn target(&self, target: &mut Target, operation: Operation, composite: bool) -> Result<(), Fault> {
-        self.predicate(&target.of, &mut target.filter)?;
+    fn target(&self, target: &mut Target, via: &Via, operation: Operation, composite: bool) -> Result<(), Fault> {
+        self.predicate(&target.of, via, &mut target.filter)?;
         for pick in &mut target.picks {
             match pick {
-                Pick::Field(field) => self.field(&target.of, field)?,
-                Pick::Read(read) => self.read(read, Operation::Read)?,
-                Pick::Holds(predicate) => self.predicate(&target.of, predicate)?,
+                Pick::Field(field) => self.field(&target.of, via, field)?,
+                Pick::Read(read) => {
+                    self.joins(&target.of, &read.via)?;
+                    self.read(read, Operation::Read)?;
+                }
+                Pick::Holds(predicate) => self.predicate(&target.of, via, predicate)?,
             }
         }
         target.visible = self.visible(&target.of, operation)?;
@@ -303,7 +315,7 @@ impl Guard<'_> {
     }
 
     fn within(&self, within: &mut Within, properties: &[&str]) -> Result<(), Fault> {
-        self.predicate(&within.of, &mut within.filter)?;
+        self.predicate(&within.of, &Via::Root, &mut within.filter)?;
         if let Some(entity) = self.ontology.types.get(&within.of) {
             for property in properties.iter().filter_map(|name| entity.stored(name)) {
                 self.property(entity, property)?;
@@ -313,33 +325,66 @@ impl Guard<'_> {
         Ok(())
     }
 
-    fn predicate(&self, of: &str, predicate: &mut Predicate) -> Result<(), Fault> {
+    fn predicate(&self, of: &str, via: &Via, predicate: &mut Predicate) -> Result<(), Fault> {
         match predicate {
             Predicate::True | Predicate::False => Ok(()),
             Predicate::All(parts) | Predicate::Any(parts) => {
-                parts.iter_mut().try_for_each(|part| self.predicate(of, part))
+                parts.iter_mut().try_for_each(|part| self.predicate(of, via, part))
             }
-            Predicate::Not(part) => self.predicate(of, part),
-            Predicate::Compare { field, .. } | Predicate::Absent(field) => self.field(of, field),
-            Predicate::Related(related) => self.related(related),
+            Predicate::Not(part) => self.predicate(of, via, part),
+            Predicate::Compare { field, .. } | Predicate::Absent(field) => self.field(of, via, field),
+            Predicate::Related(related) => {
+                self.joins(of, &related.via)?;
+                self.related(related)
+            }
         }
     }
 
     fn related(&self, related: &mut Related) -> Result<(), Fault> {
+        let via = &related.via;
         for scope in &mut related.targets {
-            self.predicate(&scope.of, &mut scope.filter)?;
+            self.predicate(&scope.of, via, &mut scope.filter)?;
+            if let Some(field) = remote(via) {
+                self.field(&scope.of, via, field)?;
+            }
             scope.visible = self.visible(&scope.of, Operation::Read)?.and(self.demanded(&scope.of, Operation::Read));
         }
         Ok(())
     }
 
-    /// A field that the caller may not read must not be used in any way.
-    fn field(&self, of: &str, field: &Field) -> Result<(), Fault> {
-        let (Some(entity), Field::Property(stored)) = (self.ontology.types.get(of), field) else { return Ok(()) };
-        match entity.stored(&stored.name) {
-            Some(property) => self.property(entity, property),
-            None => Ok(()),
+    /// Who follows a join learns what is in the field that it begins at.
+    fn joins(&self, of: &str, via: &Via) -> Result<(), Fault> {
+        match via {
+            Via::Key { local, .. } => self.field(of, &Via::Root, local),
+            Via::Root | Via::Relationship { .. } | Via::Endpoint(_) => Ok(()),
         }
+    }
+
+    /// A field that the caller may not read must not be used in any way. `via` led to its record.
+    fn field(&self, of: &str, via: &Via, field: &Field) -> Result<(), Fault> {
+        match (field, via) {
+            (Field::Property(stored), _) => match self.ontology.types.get(of) {
+                Some(entity) => entity.stored(&stored.name).map_or(Ok(()), |property| self.property(entity, property)),
+                None => Ok(()),
+            },
+            (Field::EdgeProperty(stored), Via::Relationship { relationship_type, .. }) => {
+                let fields = self.ontology.types.values().flat_map(|entity| entity.relationships.values());
+                let along = fields.filter(|field| field.relationship_type == *relationship_type);
+                let mut names = along.filter_map(|field| field.properties.as_ref());
+                names.try_for_each(|name| self.edge(name, |property| property.stored == stored.name))
+            }
+            (Field::AllProperties, _) => self.ontology.edge_types.keys().try_for_each(|name| self.edge(name, |_| true)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks those properties of relationships that are meant.
+    fn edge(&self, name: &str, meant: impl Fn(&Property) -> bool) -> Result<(), Fault> {
+        let Some(edge) = self.ontology.edge_types.get(name) else { return Ok(()) };
+        let mut meant = edge.properties.values().filter(|property| meant(property));
+        meant.try_for_each(|property| {
+            self.authenticated(property.authentication.as_ref(), Operation::Read, &format!("{name}.{}", property.name))
+        })
     }
 
     fn property(&self, entity: &EntityType, property: &Property) -> Result<(), Fault> {
@@ -393,8 +438,7 @@ impl Guard<'_> {
         if policy.is_empty() {
             return Predicate::True;
         }
-        let place = if entity.is_node() { Place::Nodes } else { Place::Rows };
-        rules::any_of(self.principal, self.ontology, entity, place, rules, operation)
+        rules::any_of(self.principal, self.ontology, entity, rules, operation)
     }
 
     fn authenticated(&self, wanted: Option<&Authentication>, operation: Operation, what: &str) -> Result<(), Fault> {

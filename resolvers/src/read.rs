@@ -102,6 +102,13 @@ pub enum Field {
     AllProperties,
 }
 
+impl Field {
+    /// Whether a record may have no value of it.
+    pub fn may_be_absent(&self) -> bool {
+        matches!(self, Self::Property(stored) | Self::EdgeProperty(stored) if stored.nullable)
+    }
+}
+
 /// A property as a store knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stored {

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::fault::{Code, Fault};
 use crate::guard::Principal;
-use crate::read::{Field, Place, Predicate, Related, Scope};
+use crate::read::{Field, Predicate, Related, Scope};
 use crate::value::Value;
 use crate::ways;
 
@@ -17,7 +17,6 @@ pub(crate) fn any_of(
     principal: &Principal,
     ontology: &Ontology,
     entity: &EntityType,
-    place: Place,
     rules: &[Rule],
     operation: Operation,
 ) -> Predicate {
@@ -26,12 +25,12 @@ pub(crate) fn any_of(
         return Predicate::True;
     }
     let scope = Resolver { principal, ontology };
-    Predicate::any(speaking.into_iter().map(|rule| scope.rule(entity, place, rule)).collect())
+    Predicate::any(speaking.into_iter().map(|rule| scope.rule(entity, rule)).collect())
 }
 
 /// What one rule lets through.
 pub(crate) fn one(principal: &Principal, ontology: &Ontology, entity: &EntityType, rule: &Rule) -> Predicate {
-    Resolver { principal, ontology }.rule(entity, ways::place(entity), rule)
+    Resolver { principal, ontology }.rule(entity, rule)
 }
 
 /// Checks `@authentication`.
@@ -43,21 +42,94 @@ pub(crate) fn authenticated(principal: &Principal, wanted: &Authentication, what
         return Err(Fault::client(Code::Unauthenticated, format!("{what} asks for a caller with an identity")));
     }
     match &wanted.claims {
-        Some(condition) if !claims_hold(principal, condition) => {
+        Some(condition) if claims_hold(principal, condition) != Some(true) => {
             Err(Fault::client(Code::Forbidden, format!("{what} asks for other claims than the caller has")))
         }
         _ => Ok(()),
     }
 }
 
-/// Whether a condition that speaks of claims only holds.
-fn claims_hold(principal: &Principal, condition: &Condition) -> bool {
+/// Whether a condition that speaks of claims only holds; `None` is unknown.
+fn claims_hold(principal: &Principal, condition: &Condition) -> Option<bool> {
+    let each = |parts: &[Condition], decided: bool| {
+        let held: Vec<_> = parts.iter().map(|part| claims_hold(principal, part)).collect();
+        let open = held.contains(&None);
+        if held.contains(&Some(decided)) { Some(decided) } else { (!open).then_some(!decided) }
+    };
     match condition {
-        Condition::All(parts) => parts.iter().all(|part| claims_hold(principal, part)),
-        Condition::Any(parts) => parts.iter().any(|part| claims_hold(principal, part)),
-        Condition::Not(part) => !claims_hold(principal, part),
-        Condition::Claim { path, operator, operand } => claim(principal, path, *operator, operand).unwrap_or(false),
-        Condition::Property { .. } | Condition::Related { .. } => false,
+        Condition::All(parts) => each(parts, false),
+        Condition::Any(parts) => each(parts, true),
+        Condition::Not(part) => claims_hold(principal, part).map(|held| !held),
+        Condition::Claim { path, operator, operand } => claim(principal, path, *operator, operand),
+        Condition::Property { .. } | Condition::Related { .. } => Some(false),
+    }
+}
+
+/// What a condition comes to for a caller.
+enum Resolved {
+    /// It says the same as a predicate.
+    Known(Predicate),
+    /// It is true where the predicate holds, and unknown elsewhere.
+    AtLeast(Predicate),
+    /// A claim is absent.
+    Unknown,
+}
+
+impl Resolved {
+    fn known(predicate: Option<Predicate>) -> Self {
+        predicate.map_or(Self::Unknown, Self::Known)
+    }
+
+    /// What surely holds.
+    fn surely(self) -> Predicate {
+        match self {
+            Self::Known(predicate) | Self::AtLeast(predicate) => predicate,
+            Self::Unknown => Predicate::False,
+        }
+    }
+
+    fn all(parts: impl Iterator<Item = Self>) -> Self {
+        let (mut together, mut exact, mut unknown) = (Predicate::True, true, false);
+        for part in parts {
+            match part {
+                Self::Known(Predicate::False) => return Self::Known(Predicate::False),
+                Self::Known(predicate) => together = together.and(predicate),
+                Self::AtLeast(predicate) => (together, exact) = (together.and(predicate), false),
+                Self::Unknown => unknown = true,
+            }
+        }
+        match (unknown, exact) {
+            (true, _) => Self::Unknown,
+            (false, true) => Self::Known(together),
+            (false, false) => Self::AtLeast(together),
+        }
+    }
+
+    fn any(parts: impl Iterator<Item = Self>) -> Self {
+        let (mut alternatives, mut exact) = (Vec::new(), true);
+        for part in parts {
+            match part {
+                Self::Known(predicate) => alternatives.push(predicate),
+                Self::AtLeast(predicate) => {
+                    alternatives.push(predicate);
+                    exact = false;
+                }
+                Self::Unknown => exact = false,
+            }
+        }
+        match (Predicate::any(alternatives), exact) {
+            (Predicate::False, false) => Self::Unknown,
+            (any, false) if any != Predicate::True => Self::AtLeast(any),
+            (any, _) => Self::Known(any),
+        }
+    }
+
+    /// Where something is unknown, it stays so when it is negated.
+    fn negate(self) -> Self {
+        match self {
+            Self::Known(predicate) => Self::Known(predicate.negate()),
+            Self::AtLeast(_) | Self::Unknown => Self::Unknown,
+        }
     }
 }
 
@@ -67,58 +139,34 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn rule(&self, entity: &EntityType, place: Place, rule: &Rule) -> Predicate {
+    fn rule(&self, entity: &EntityType, rule: &Rule) -> Predicate {
         if rule.require_authentication && self.principal.subject.is_none() {
             return Predicate::False;
         }
-        self.condition(Some(entity), place, &rule.condition, None).unwrap_or(Predicate::False)
+        self.condition(Some(entity), &rule.condition, None).surely()
     }
 
-    /// `None` is unknown: a claim is absent.
-    fn condition(
-        &self,
-        entity: Option<&EntityType>,
-        place: Place,
-        condition: &Condition,
-        edge: Option<&str>,
-    ) -> Option<Predicate> {
+    fn condition(&self, entity: Option<&EntityType>, condition: &Condition, edge: Option<&str>) -> Resolved {
+        let each = |parts: &[Condition]| -> Vec<Resolved> {
+            parts.iter().map(|part| self.condition(entity, part, edge)).collect()
+        };
         match condition {
-            Condition::All(parts) => self.all(entity, place, parts, edge),
-            Condition::Any(parts) => {
-                let known: Vec<_> = parts.iter().filter_map(|part| self.condition(entity, place, part, edge)).collect();
-                (!known.is_empty() || parts.is_empty()).then(|| Predicate::any(known))
-            }
-            Condition::Not(part) => Some(self.condition(entity, place, part, edge)?.negate()),
+            Condition::All(parts) => Resolved::all(each(parts).into_iter()),
+            Condition::Any(parts) => Resolved::any(each(parts).into_iter()),
+            Condition::Not(part) => self.condition(entity, part, edge).negate(),
             Condition::Property { property, operator, operand } => {
-                let field = self.field(entity, property, edge)?;
-                compare(field, *operator, resolve(self.principal, operand)?)
+                let right = resolve(self.principal, operand);
+                let field = self.field(entity, property, edge);
+                Resolved::known(field.zip(right).and_then(|(field, right)| compare(field, *operator, right)))
             }
-            Condition::Related { field, quantifier, node, edge } => {
-                self.related(entity?, field, *quantifier, node, edge.as_deref())
-            }
+            Condition::Related { field, quantifier, node, edge } => entity
+                .and_then(|entity| self.related(entity, field, *quantifier, node, edge.as_deref()))
+                .unwrap_or(Resolved::Unknown),
             Condition::Claim { path, operator, operand } => {
-                let holds = claim(self.principal, path, *operator, operand)?;
-                Some(if holds { Predicate::True } else { Predicate::False })
+                let held = claim(self.principal, path, *operator, operand);
+                Resolved::known(held.map(|held| if held { Predicate::True } else { Predicate::False }))
             }
         }
-    }
-
-    fn all(
-        &self,
-        entity: Option<&EntityType>,
-        place: Place,
-        parts: &[Condition],
-        edge: Option<&str>,
-    ) -> Option<Predicate> {
-        let mut together = Some(Predicate::True);
-        for part in parts {
-            match self.condition(entity, place, part, edge) {
-                Some(Predicate::False) => return Some(Predicate::False),
-                Some(known) => together = together.map(|sofar| sofar.and(known)),
-                None => together = None,
-            }
-        }
-        together
     }
 
     fn field(&self, entity: Option<&EntityType>, name: &str, edge: Option<&str>) -> Option<Field> {
@@ -135,22 +183,35 @@ impl Resolver<'_> {
         quantifier: Quantifier,
         node: &Condition,
         edge: Option<&Condition>,
-    ) -> Option<Predicate> {
+    ) -> Option<Resolved> {
         let way = ways::of_field(self.ontology, entity, name)?;
         let edge_type = match entity.field(name)? {
             FieldOf::Relationship(relationship) => relationship.properties.as_deref(),
             _ => None,
         };
         let mut targets = Vec::with_capacity(way.members.len());
+        let mut exact = true;
         for member in &way.members {
             let other = self.ontology.types.get(member)?;
-            let mut filter = self.condition(Some(other), way.place, node, None)?;
-            if let Some(edge) = edge {
-                filter = filter.and(self.condition(None, way.place, edge, edge_type)?);
-            }
+            let node = self.condition(Some(other), node, None);
+            let edge = edge.map(|edge| self.condition(None, edge, edge_type));
+            let filter = match Resolved::all(std::iter::once(node).chain(edge)) {
+                Resolved::Known(filter) => filter,
+                Resolved::AtLeast(filter) => {
+                    exact = false;
+                    filter
+                }
+                Resolved::Unknown => return None,
+            };
             targets.push(Scope { of: member.clone(), filter, visible: Predicate::True });
         }
-        Some(Predicate::Related(Box::new(Related { place: way.place, via: way.via, targets, quantifier })))
+        let related = Predicate::Related(Box::new(Related { place: way.place, via: way.via, targets, quantifier }));
+        match quantifier {
+            _ if exact => Some(Resolved::Known(related)),
+            Quantifier::Some | Quantifier::All => Some(Resolved::AtLeast(related)),
+            // Among those of which it is unknown there may be one that meets the condition.
+            Quantifier::None | Quantifier::Single => None,
+        }
     }
 }
 

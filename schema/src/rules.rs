@@ -20,6 +20,13 @@ pub(crate) fn compile(catalog: &Catalog, mut ontology: Ontology, problems: &mut 
         for (field, directives) in whole.chain(fields) {
             let authentication = find(directives, "authentication").map(|d| authentication(d, problems));
             let policy = find(directives, "authorization").map(|d| policy(d, entity, &ontology, problems));
+            if field
+                .as_ref()
+                .and_then(|name| entity.properties.get(name))
+                .is_some_and(|property| property.stored == "id")
+            {
+                names_records(directives, problems);
+            }
             found.push((entity.name.clone(), field, authentication.flatten(), policy.unwrap_or_default()));
         }
     }
@@ -36,6 +43,18 @@ pub(crate) fn compile(catalog: &Catalog, mut ontology: Ontology, problems: &mut 
     }
     edges(catalog, &mut ontology, problems);
     ontology
+}
+
+/// An id is in every order, cursor and join: whoever may know of a record knows its id.
+fn names_records(directives: &[Directive], problems: &mut Problems) {
+    for name in ["authentication", "authorization"] {
+        if let Some(found) = find(directives, name) {
+            let message = format!("an id has no `@{name}` of its own");
+            problems
+                .add(Code::InvalidRule, found.span, message)
+                .help("put it on the type: who sees a record sees its id");
+        }
+    }
 }
 
 /// Properties of relationships can ask for somebody to be there, and have no rules of their own.

@@ -93,6 +93,11 @@ impl World {
         Self::set_up(stores, sdl, sdl, true).await
     }
 
+    /// Serves one more tenant, by an ontology of its own.
+    pub async fn serve(&mut self, tenant: &str, sdl: &str) {
+        self.bound.push(published_for(&self.engine, &self.ports, tenant, sdl).await);
+    }
+
     async fn made(before: &str, now: &str, introspection: bool) -> Self {
         Self::set_up(contract::chosen(Letters.dimensions()).await, before, now, introspection).await
     }
@@ -242,21 +247,25 @@ fn settings(introspection: bool) -> Settings {
 }
 
 async fn published(engine: &Arc<Engine>, ports: &Ports, sdl: &str) -> Vec<Arc<Bound>> {
-    let ontology = quipu_schema::compile(sdl).unwrap_or_else(|problems| panic!("{}", problems.render("farm", false)));
     let mut bound = Vec::new();
     for name in TENANTS {
-        let tenant = TenantId::parse(name).unwrap();
-        let version = ports
-            .metadata
-            .publish(&tenant, sdl, &ontology, "2026-11-21T10:00:00.000Z")
-            .await
-            .unwrap_or_else(|fault| panic!("{fault}"));
-        let api = Api::of(&ontology);
-        engine.catch_up(&tenant).await.unwrap();
-        ports.graph.prepare(&tenant, &ontology).await.unwrap();
-        bound.push(engine.bind(Served { tenant, version, ontology: ontology.clone(), api }));
+        bound.push(published_for(engine, ports, name, sdl).await);
     }
     bound
+}
+
+async fn published_for(engine: &Arc<Engine>, ports: &Ports, tenant: &str, sdl: &str) -> Arc<Bound> {
+    let ontology = quipu_schema::compile(sdl).unwrap_or_else(|problems| panic!("{}", problems.render("farm", false)));
+    let tenant = TenantId::parse(tenant).unwrap();
+    let version = ports
+        .metadata
+        .publish(&tenant, sdl, &ontology, "2026-11-21T10:00:00.000Z")
+        .await
+        .unwrap_or_else(|fault| panic!("{fault}"));
+    let api = Api::of(&ontology);
+    engine.catch_up(&tenant).await.unwrap();
+    ports.graph.prepare(&tenant, &ontology).await.unwrap();
+    engine.bind(Served { tenant, version, ontology, api })
 }
 
 fn ask(query: &str, variables: Json, trace: &Arc<Trace>) -> Ask {

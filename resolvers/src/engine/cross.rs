@@ -129,14 +129,15 @@ impl Resolver<'_, '_> {
             return Err(Fault::internal("engine", "only joins lead from one store to another"));
         };
         let matching = self.keys(related, remote, false).await?;
-        let among = |keys: Vec<Key>| Predicate::one_of(local.clone(), keys.into_iter().map(Value::from).collect());
+        // As inside of one store, a record without a key has no related one, which is no unknown.
+        let among = |keys: Vec<Key>| {
+            let among = Predicate::one_of(local.clone(), keys.into_iter().map(Value::from).collect());
+            if local.may_be_absent() { Predicate::Absent(local.clone()).negate().and(among) } else { among }
+        };
         Ok(match related.quantifier {
             Quantifier::Some => among(matching.into_keys().collect()),
             Quantifier::Single => among(matching.into_iter().filter(|(_, n)| *n == 1).map(|(key, _)| key).collect()),
-            Quantifier::None => {
-                let none = among(matching.into_keys().collect()).negate();
-                if *local == Field::Id { none } else { Predicate::any(vec![Predicate::Absent(local.clone()), none]) }
-            }
+            Quantifier::None => among(matching.into_keys().collect()).negate(),
             Quantifier::All => {
                 let others = self.keys(related, remote, true).await?;
                 among(matching.into_keys().filter(|key| !others.contains_key(key)).collect())

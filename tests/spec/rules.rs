@@ -1,0 +1,137 @@
+//! Rules at their edges: claims that are absent, properties of relationships, keys of joins.
+
+use serde_json::{Value as Json, json};
+
+use super::world::{TENANTS, World, admin, principal};
+
+/// Ids of the records that a query under the alias `x` brings.
+async fn ids(world: &World, who: &quipu_resolvers::guard::Principal, query: &str) -> Json {
+    let data = world.data(who, query).await;
+    data["x"].as_array().unwrap().iter().map(|record| record["id"].clone()).collect()
+}
+
+#[tokio::test]
+async fn what_is_unknown_for_want_of_a_claim_lets_nothing_through_also_when_it_is_negated() {
+    let rules = [
+        "{ NOT: { node: { OR: [{ owner: { eq: \"$jwt.sub\" } }, { open: { eq: true } }] } } }",
+        "{ node: { notes: { none: { OR: [{ owner: { eq: \"$jwt.sub\" } }, { owner: { eq: \"eve\" } }] } } } }",
+        "{ node: { NOT: { notes: { some: { OR: [{ owner: { eq: \"$jwt.sub\" } }, { owner: { eq: \"eve\" } }] } } } } }",
+    ];
+    for rule in rules {
+        let world = World::of(&format!(
+            "type Box @node @authorization(filter: [{{ operations: [READ], where: {rule} }}]) {{
+               id: ID! owner: String open: Boolean
+               notes: [Note!]! @relationship(type: \"HAS\", direction: OUT)
+             }}
+             type Note @node {{ id: ID! owner: String }}"
+        ))
+        .await;
+        for tenant in TENANTS {
+            let fill = r#"mutation { createBoxes(input: [{id: "b1", owner: "bob", open: false, notes: {create: [{node: {id: "n1", owner: "bob"}}]}}, {id: "b2", owner: "ann", open: false, notes: {create: [{node: {id: "n2", owner: "ann"}}]}}]) { info { nodesCreated } } }"#;
+            world.data(&admin(tenant), fill).await;
+            let boxes = "{ x: boxes { id } }";
+            let ann = principal(tenant, json!({"sub": "ann"}));
+            assert_eq!(ids(&world, &ann, boxes).await, json!(["b1"]), "{rule}");
+            let nobody = principal(tenant, json!({}));
+            assert_eq!(ids(&world, &nobody, boxes).await, json!([]), "{rule}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_is_asked_for_by_what_it_is_not_has_to_be_there() {
+    let world = World::of(
+        "type Box @node @authentication(operations: [READ], jwt: { NOT: { kind: { eq: \"guest\" } } }) { id: ID! }",
+    )
+    .await;
+    for tenant in TENANTS {
+        for (claims, code) in
+            [(json!({"kind": "staff"}), "no error"), (json!({"kind": "guest"}), "FORBIDDEN"), (json!({}), "FORBIDDEN")]
+        {
+            assert_eq!(world.code(&principal(tenant, claims.clone()), "{ boxes { id } }").await, code, "{claims}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_property_of_a_relationship_that_asks_for_claims_is_used_in_no_way_without_them() {
+    let world = World::of(
+        "type Box @node { id: ID! notes: [Note!]! @relationship(type: \"HAS\", direction: OUT, properties: \"Link\") }
+         type Note @node { id: ID! }
+         type Link @relationshipProperties { at: Int since: Int @authentication(operations: [READ], jwt: { roles: { includes: \"admin\" } }) }",
+    )
+    .await;
+    let list = |inner: &str| format!("{{ boxes {{ {inner} }} }}");
+    let ways = [
+        list("notesConnection { edges { properties { since } } }"),
+        list("notesConnection(where: {edge: {since: {gt: 1}}}) { totalCount }"),
+        list("notesConnection(sort: [{edge: {since: ASC}}]) { edges { node { id } } }"),
+        list("notesConnection { aggregate { edge { since { max } } } }"),
+        "{ boxes(where: {notesConnection: {some: {edge: {since: {gt: 1}}}}}) { id } }".to_owned(),
+        "{ relationships { properties } }".to_owned(),
+    ];
+    for tenant in TENANTS {
+        let fill = r#"mutation { createBoxes(input: [{id: "b1", notes: {create: [{node: {id: "n1"}, edge: {at: 1, since: 2}}]}}]) { info { nodesCreated } } }"#;
+        world.data(&admin(tenant), fill).await;
+        let other = principal(tenant, json!({}));
+        for query in &ways {
+            assert_eq!(world.code(&admin(tenant), query).await, "no error", "{query}");
+            assert_eq!(world.code(&other, query).await, "FORBIDDEN", "{query}");
+        }
+        world.data(&other, &list("notesConnection { edges { properties { at } } }")).await;
+        world.data(&other, "{ relationships { id type } }").await;
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_the_key_of_a_join_cannot_follow_it() {
+    let world = World::of(
+        "type Paper @table(name: \"papers\") {
+           id: ID!
+           place_id: ID @authorization(filter: [{ operations: [READ], where: { jwt: { roles: { includes: \"admin\" } } } }])
+           place: Place @join(by: \"place_id\")
+         }
+         type Place @table(name: \"places\") { id: ID! papers: [Paper!]! @join(on: \"place_id\") box: [Box!]! @join(on: \"place_id\") }
+         type Box @node {
+           id: ID!
+           place_id: ID @authorization(filter: [{ operations: [READ], where: { jwt: { roles: { includes: \"admin\" } } } }])
+           place: Place @join(by: \"place_id\")
+         }",
+    )
+    .await;
+    for tenant in TENANTS {
+        let fill = r#"mutation { createPlaces(input: [{id: "p1"}]) { info { nodesCreated } }
+            createPapers(input: [{id: "x1", place_id: "p1"}]) { info { nodesCreated } }
+            createBoxes(input: [{id: "b1", place_id: "p1"}]) { info { nodesCreated } } }"#;
+        world.data(&admin(tenant), fill).await;
+        for query in [
+            "{ papers { place { id } } }",
+            "{ papers(where: {place: {id: {eq: \"p1\"}}}) { id } }",
+            "{ places { papers { id } } }",
+            "{ places(where: {papers: {some: {id: {eq: \"x1\"}}}}) { id } }",
+            "{ boxes { place { id } } }",
+            "{ boxes(where: {place: {id: {eq: \"p1\"}}}) { id } }",
+            "{ places { box { id } } }",
+            "{ places(where: {box: {none: {id: {eq: \"b1\"}}}}) { id } }",
+        ] {
+            assert_eq!(world.code(&admin(tenant), query).await, "no error", "{query}");
+            assert_eq!(world.code(&principal(tenant, json!({})), query).await, "FORBIDDEN", "{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_without_a_key_has_no_related_record_whichever_store_that_is_in() {
+    let world = World::filled().await;
+    for tenant in TENANTS {
+        let who = admin(tenant);
+        world
+            .data(
+                &who,
+                r#"mutation { createContracts(input: [{id: "c9", supplier: "None"}]) { info { nodesCreated } } }"#,
+            )
+            .await;
+        let query = "{ x: contracts(where: {NOT: {facility: {region: {eq: \"US\"}}}}) { id } }";
+        assert_eq!(ids(&world, &who, query).await, json!(["c1", "c2", "c9"]));
+    }
+}
