@@ -14,11 +14,11 @@ use serde_json::Value as Json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::fixture::*;
 use super::{Stores, neo4j};
+use crate::servers::proxy::Valve;
 
 /// First bytes of messages of Bolt, behind the one that tells how many fields they have.
 const RUN: u8 = 0x10;
@@ -47,15 +47,14 @@ struct Day {
     failing: AtomicU64,
     /// Statements that were sent.
     sent: AtomicU64,
-    /// Bytes that still come from the server; without bound when `u64::MAX`.
-    left: AtomicU64,
-    mended: Notify,
+    /// For what comes from the server.
+    valve: Valve,
 }
 
 impl Day {
     /// A wire to the server that options name, which name the wire from then on.
     async fn before(options: &mut Options) -> Arc<Self> {
-        let day = Arc::new(Self { left: AtomicU64::new(u64::MAX), ..Self::default() });
+        let day = Arc::new(Self::default());
         let server = options.url.split_once("://").unwrap().1.to_owned();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -116,24 +115,15 @@ impl Day {
     async fn answers(self: Arc<Self>, mut answers: OwnedReadHalf, back: Arc<tokio::sync::Mutex<OwnedWriteHalf>>) {
         let mut bytes = vec![0; 1 << 16];
         while let Ok(count @ 1..) = answers.read(&mut bytes).await {
-            for byte in &bytes[..count] {
-                let less = |left: u64| match left {
-                    u64::MAX => Some(left),
-                    _ => left.checked_sub(1),
-                };
-                while self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err() {
-                    self.mended.notified().await;
-                }
-                if back.lock().await.write_all(std::slice::from_ref(byte)).await.is_err() {
+            let mut rest = &bytes[..count];
+            while !rest.is_empty() {
+                let (some, more) = rest.split_at(self.valve.some(rest.len()).await);
+                if back.lock().await.write_all(some).await.is_err() {
                     return;
                 }
+                rest = more;
             }
         }
-    }
-
-    fn mend(&self) {
-        self.left.store(u64::MAX, Ordering::Relaxed);
-        self.mended.notify_waiters();
     }
 }
 
@@ -235,7 +225,7 @@ async fn hostile_65_a_server_that_hangs_in_mid_record() {
     let Some((stores, day, expected)) = behind(test, 1).await else { return };
     let mut hung = 0;
     for bytes in (0..160).step_by(9) {
-        day.left.store(bytes, Ordering::Relaxed);
+        day.valve.shut_after(bytes);
         let begun = Instant::now();
         match asked(&stores, "alpha", begun + Duration::from_millis(300)).await {
             // That was more than the answer has.
@@ -246,7 +236,7 @@ async fn hostile_65_a_server_that_hangs_in_mid_record() {
             }
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "{bytes} bytes: {:?}", begun.elapsed());
-        day.mend();
+        day.valve.open();
         assert_eq!(asked(&stores, "beta", patience()).await.unwrap(), expected[1], "{bytes} bytes");
     }
     assert!(hung >= 5, "most answers are longer: {hung}");

@@ -16,6 +16,7 @@ use super::super::Stores;
 use super::super::changes::{log, refused};
 use super::super::fixture::*;
 use super::{Server, beside, plain, server, with_parameter};
+use crate::servers::proxy::Proxy;
 
 async fn opened(server: &Server, change: impl FnOnce(&mut Options)) -> (Options, Stores) {
     let mut options = server.fresh();
@@ -110,6 +111,45 @@ async fn late_and_crowded() {
     assert_eq!(fault.unwrap_err().code(), Code::Overloaded);
     tokio::time::sleep(Duration::from_millis(8_500)).await;
     assert_eq!(ask(&stores, "alpha", suppliers().first(1)).await, json!([["s"]]));
+}
+
+/// Wherever an answer stops, its request ends at its deadline, and what comes of it later reaches nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_65_a_server_that_hangs_in_mid_record() {
+    let Some(server) = server("contract::postgres::faults::hostile_65_a_server_that_hangs_in_mid_record") else {
+        return;
+    };
+    let (credentials, rest) = server.login.rsplit_once('@').unwrap();
+    let (address, database) = rest.split_once('/').unwrap();
+    let proxy = Proxy::to(address).await;
+    let url = format!("{credentials}@{}/{database}", proxy.address);
+    let one = |options: &mut Options| (options.url, options.connections) = (url, 1);
+    let (_, stores) = opened(&server, one).await;
+    for who in TENANTS {
+        publish(&stores, who).await;
+        let set = json!({"supplier": who, "facility_id": "f1"});
+        accept(&stores, who, vec![put("Contract", "c1", set)]).await.unwrap();
+        assert_eq!(ask(&stores, who, suppliers()).await, json!([[who]]));
+    }
+    let read = guard::read(&principal("alpha"), &ontology(), suppliers()).unwrap();
+    let (trace, mut hung) = (Trace::default(), 0);
+    for bytes in (0..240).step_by(17) {
+        proxy.valve.shut_after(bytes);
+        let begun = Instant::now();
+        let soon = Call { deadline: begun + Duration::from_millis(300), trace: &trace };
+        match stores.metadata.read(&read, soon).await {
+            // That was more than the answer has.
+            Ok(outcome) => assert_eq!(outcome.to_json(), json!([["alpha"]]), "{bytes} bytes"),
+            Err(fault) => {
+                assert_eq!(fault.code(), Code::Timeout, "{bytes} bytes: {fault:?}");
+                hung += 1;
+            }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{bytes} bytes: {:?}", begun.elapsed());
+        proxy.valve.open();
+        assert_eq!(ask(&stores, "beta", suppliers()).await, json!([["beta"]]), "{bytes} bytes");
+    }
+    assert!(hung >= 3, "most answers are longer: {hung}");
 }
 
 /// A server that works for a request that nobody waits for any more stops long before the request's deadline.
