@@ -350,6 +350,31 @@ fn secret(section: &str, inline: Option<&Secret>, file: Option<&Path>) -> Result
     Ok(Some(key))
 }
 
+/// Sets the setting of a name in a section of its own, whose settings are those that `visit` hands out.
+///
+/// # Errors
+/// What is wrong with it, with the nearest known name where there is none of this one.
+fn set_one(
+    section: &str,
+    name: &str,
+    raw: &Raw<'_>,
+    visit: impl FnOnce(&mut dyn FnMut(&'static str, &mut dyn form::Setting)),
+) -> Result<(), String> {
+    let (mut outcome, mut known) = (None, Vec::new());
+    visit(&mut |key, setting| {
+        if key == name {
+            outcome = Some(setting.set(raw));
+        }
+        known.push(format!("{section}.{key}"));
+    });
+    let dotted = format!("{section}.{name}");
+    match outcome {
+        Some(Ok(())) => Ok(()),
+        Some(Err(expected)) => Err(format!("`{dotted}`: expected {expected}{}", raw.found())),
+        None => Err(unknown(&dotted, &known)),
+    }
+}
+
 /// Names the nearest of the known names, when one is near enough to be meant.
 fn unknown(name: &str, known: &[String]) -> String {
     let distance = |known: &&String| strsim::damerau_levenshtein(name, known);

@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use super::claims::{Algorithms, ClaimPath, RequiredClaims, SpokenFor, Texts};
 use super::form::{Raw, Setting};
-use super::{ConfigError, unknown};
+use super::{ConfigError, set_one};
 
 /// What variables begin with that would be settings of an issuer.
 pub(super) const VARIABLE: &str = "QUIPU_AUTH_ISSUERS_";
@@ -164,19 +164,7 @@ impl Issuer {
     }
 
     fn set(&mut self, section: &str, name: &str, raw: &Raw<'_>) -> Result<(), String> {
-        let (mut outcome, mut known) = (None, Vec::new());
-        self.visit(&mut |key, _, setting| {
-            if key == name {
-                outcome = Some(setting.set(raw));
-            }
-            known.push(format!("{section}.{key}"));
-        });
-        let dotted = format!("{section}.{name}");
-        match outcome {
-            Some(Ok(())) => Ok(()),
-            Some(Err(expected)) => Err(format!("`{dotted}`: expected {expected}{}", raw.found())),
-            None => Err(unknown(&dotted, &known)),
-        }
+        set_one(section, name, raw, |visitor| self.visit(&mut |key, _, setting| visitor(key, setting)))
     }
 }
 

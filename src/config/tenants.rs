@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::form::{GraphUrl, Raw, Secret, Setting, Tenancy};
-use super::{ConfigError, password, unknown};
+use super::{ConfigError, password, set_one};
 
 /// What variables begin with that would be settings of a tenant's database.
 pub(super) const VARIABLE: &str = "QUIPU_GRAPH_TENANTS_";
@@ -72,19 +72,7 @@ impl TenantGraph {
     }
 
     fn set(&mut self, section: &str, name: &str, raw: &Raw<'_>) -> Result<(), String> {
-        let (mut outcome, mut known) = (None, Vec::new());
-        self.visit(&mut |key, setting| {
-            if key == name {
-                outcome = Some(setting.set(raw));
-            }
-            known.push(format!("{section}.{key}"));
-        });
-        let dotted = format!("{section}.{name}");
-        match outcome {
-            Some(Ok(())) => Ok(()),
-            Some(Err(expected)) => Err(format!("`{dotted}`: expected {expected}{}", raw.found())),
-            None => Err(unknown(&dotted, &known)),
-        }
+        set_one(section, name, raw, |visitor| self.visit(visitor))
     }
 }
 
