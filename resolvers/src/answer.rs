@@ -250,7 +250,11 @@ impl<'a> Writer<'a> {
             Origin::Root => Ok(context.row.first()),
             Origin::Slot(slot) => Ok(context.row.get(slot)),
             Origin::Loaded { crossing, slot } => {
-                let Some(key) = context.row.get(slot).and_then(Value::key) else { return Ok(None) };
+                let key = context.row.get(slot);
+                if matches!(key, Some(Value::Hidden)) {
+                    return self.hidden(at);
+                }
+                let Some(key) = key.and_then(Value::key) else { return Ok(None) };
                 match self.loaded.get(crossing).and_then(Option::as_ref) {
                     Some(Ok(found)) => Ok(found.get(&key).map(|outcome| outcome.as_ref())),
                     Some(Err(fault)) => {
@@ -349,7 +353,16 @@ impl<'a> Writer<'a> {
         Ok(true)
     }
 
+    /// What a rule keeps from the caller is null, and said to be.
+    fn hidden<T>(&mut self, at: (usize, usize)) -> Result<T, Nulled> {
+        self.error(Fault::client(Code::Forbidden, "a rule refuses reading this field"), at);
+        Err(Nulled)
+    }
+
     fn leaf(&mut self, value: Option<&Value>, codec: &Codec, at: (usize, usize)) -> Result<bool, Nulled> {
+        if matches!(value, Some(Value::Hidden)) {
+            return self.hidden(at);
+        }
         match leaf::write(&mut self.out, value.unwrap_or(&NULL), codec) {
             Ok(written) => Ok(written),
             Err(why) => {

@@ -37,7 +37,7 @@ fn read(read: &Read, parents: u64) -> u64 {
         .map(|target| {
             let nested = target.picks.iter().map(|pick| match pick {
                 Pick::Read(inner) => self::read(inner, rows),
-                Pick::Field(_) | Pick::Holds(_) => 0,
+                Pick::Field(_) | Pick::Holds(_) | Pick::Masked { .. } => 0,
             });
             nested.fold(0, u64::saturating_add)
         })

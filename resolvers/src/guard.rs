@@ -1,10 +1,7 @@
 //! Who asks, and the only way from a question to a question that may be asked.
 
-use std::fmt;
-use std::sync::Arc;
-
 use quipu_schema::ontology::{EntityType, Ontology, Property, RELATIONSHIP};
-use quipu_schema::policy::{Authentication, Operation, Policy, Rule};
+use quipu_schema::policy::{Authentication, Operation, Policy, Rule, Rules};
 
 use crate::fault::{Code, Fault};
 use crate::ports::{Matching, Nearest, VectorOf, Within};
@@ -13,68 +10,13 @@ use crate::rules;
 use crate::value::Value;
 use crate::ways;
 
+mod mask;
+mod principal;
 mod write;
 
+pub(crate) use mask::unmask;
+pub use principal::{Principal, TenantId};
 pub use write::{Check, change, checks};
-
-/// Names a tenant: 1 to 64 characters of `a-z`, `0-9`, `-` and `_`, beginning with a letter or digit.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TenantId(Arc<str>);
-
-impl TenantId {
-    /// Checks and takes a name.
-    pub fn parse(name: &str) -> Option<Self> {
-        let fits = !name.is_empty()
-            && name.len() <= 64
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
-            && !name.starts_with(['-', '_']);
-        fits.then(|| Self(name.into()))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for TenantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for TenantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TenantId({})", self.0)
-    }
-}
-
-/// Who asks. Made by authentication from verified credentials only.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Principal {
-    /// The tenant whose data is asked for.
-    pub tenant: TenantId,
-    /// Who it is; `None` for a caller that is let in without an identity.
-    pub subject: Option<String>,
-    /// All claims, among them `roles`.
-    pub claims: serde_json::Value,
-    /// True for whoever runs the gateway, at its command line: bound to the tenant, but not to its rules.
-    pub operator: bool,
-}
-
-impl Principal {
-    /// Whoever runs the gateway, under a name for the log if it is to have one.
-    pub fn operator(tenant: &TenantId, subject: Option<&str>) -> Self {
-        let claims = serde_json::Value::Object(serde_json::Map::new());
-        Self { tenant: tenant.clone(), subject: subject.map(str::to_owned), claims, operator: true }
-    }
-
-    /// The claim at a path, if it is there and not null.
-    pub fn claim(&self, path: &[String]) -> Option<&serde_json::Value> {
-        let found = path.iter().try_fold(&self.claims, |claims, step| claims.get(step))?;
-        (!found.is_null()).then_some(found)
-    }
-}
 
 /// A question that may be asked: bound to a tenant, with the caller's visibility in it. Ports take nothing else.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,6 +103,11 @@ pub(crate) fn sees_all(principal: &Principal, ontology: &Ontology, of: &str, ope
     matches!(guard.visible(of, operation), Ok(Predicate::True)) && guard.demanded(of, operation) == Predicate::True
 }
 
+/// Whether the caller may ask for records of a type at all.
+pub(crate) fn may_see(principal: &Principal, ontology: &Ontology, of: &str) -> bool {
+    Guard { principal, ontology }.visible(of, Operation::Read).is_ok()
+}
+
 /// What the rules on subscribing let a caller see of a type, beside the rules on reading.
 ///
 /// # Errors
@@ -171,6 +118,11 @@ pub(crate) fn subscribing(principal: &Principal, ontology: &Ontology, of: &str) 
 }
 
 impl Allowed<Read> {
+    /// Whether values may be hidden in what is answered, which [`unmask`] then goes through.
+    pub(crate) fn masks(&self) -> bool {
+        mask::masks(&self.inner)
+    }
+
     /// The same question with its conditions across stores resolved, which only the engine does.
     pub(crate) fn with_resolved(&self, resolved: Read) -> Self {
         Self { tenant: self.tenant.clone(), inner: resolved }
@@ -285,7 +237,14 @@ impl Guard<'_> {
         self.predicate(&target.of, via, &mut target.filter)?;
         for pick in &mut target.picks {
             match pick {
-                Pick::Field(field) => self.field(&target.of, via, field)?,
+                Pick::Field(field) => {
+                    let seen = self.picked(&target.of, via, field)?;
+                    if seen != Predicate::True {
+                        *pick = Pick::Masked { field: field.clone(), seen };
+                    }
+                }
+                // Only the guard makes them; it does not meet its own work.
+                Pick::Masked { .. } => {}
                 Pick::Read(read) => {
                     self.joins(&target.of, &read.via)?;
                     self.read(read, Operation::Read)?;
@@ -383,21 +342,43 @@ impl Guard<'_> {
         let Some(edge) = self.ontology.edge_types.get(name) else { return Ok(()) };
         let mut meant = edge.properties.values().filter(|property| meant(property));
         meant.try_for_each(|property| {
-            self.authenticated(property.authentication.as_ref(), Operation::Read, &format!("{name}.{}", property.name))
+            self.authenticated(&property.rules, Operation::Read, &format!("{name}.{}", property.name))
         })
     }
 
+    /// Where a field may be selected: rules that ask for an identity, or that refuse whatever the record, refuse the whole question; the
+    /// others hide the value.
+    fn picked(&self, of: &str, via: &Via, field: &Field) -> Result<Predicate, Fault> {
+        let entity = self.ontology.types.get(of);
+        let property = match field {
+            Field::Property(stored) => entity.and_then(|entity| Some((entity, entity.stored(&stored.name)?))),
+            _ => None,
+        };
+        match property {
+            Some((entity, property)) => self.seen(entity, property),
+            None => self.field(of, via, field).map(|()| Predicate::True),
+        }
+    }
+
+    /// On which records a property may be read.
+    fn seen(&self, entity: &EntityType, property: &Property) -> Result<Predicate, Fault> {
+        if self.principal.operator || property.rules.is_empty() {
+            return Ok(Predicate::True);
+        }
+        self.authenticated(&property.rules, Operation::Read, &property.name)?;
+        let validated = self.rules(entity, &property.rules, validates, Operation::Read);
+        if validated == Predicate::False {
+            return Err(hidden(entity, property));
+        }
+        Ok(self.rules(entity, &property.rules, filters, Operation::Read).and(validated))
+    }
+
+    /// Refuses a property that may not be read on every record: comparing it would tell what it is.
     fn property(&self, entity: &EntityType, property: &Property) -> Result<(), Fault> {
-        if self.principal.operator {
-            return Ok(());
+        match self.seen(entity, property)? {
+            Predicate::True => Ok(()),
+            _ => Err(hidden(entity, property)),
         }
-        self.authenticated(property.authentication.as_ref(), Operation::Read, &property.name)?;
-        let filter = self.rules(entity, &property.policy, &property.policy.filter, Operation::Read);
-        let validate = self.rules(entity, &property.policy, &property.policy.validate, Operation::Read);
-        if filter.and(validate) == Predicate::True {
-            return Ok(());
-        }
-        Err(Fault::client(Code::Forbidden, format!("the field {}.{} may not be read", entity.name, property.name)))
     }
 
     /// What the caller may see of a type.
@@ -409,16 +390,14 @@ impl Guard<'_> {
         if self.principal.operator {
             return Ok(Predicate::True);
         }
-        self.authenticated(entity.authentication.as_ref(), operation, &entity.name)?;
-        Ok(self.rules(entity, &entity.policy, &entity.policy.filter, operation))
+        self.authenticated(&entity.rules, operation, &entity.name)?;
+        Ok(self.rules(entity, &entity.rules, filters, operation))
     }
 
     /// What must hold of a record of the type, or else the operation is refused.
     fn demanded(&self, of: &str, operation: Operation) -> Predicate {
         match self.ontology.types.get(of) {
-            Some(entity) if !self.principal.operator => {
-                self.rules(entity, &entity.policy, &entity.policy.validate, operation)
-            }
+            Some(entity) if !self.principal.operator => self.rules(entity, &entity.rules, validates, operation),
             _ => Predicate::True,
         }
     }
@@ -434,19 +413,43 @@ impl Guard<'_> {
         Ok(both)
     }
 
-    fn rules(&self, entity: &EntityType, policy: &Policy, rules: &[Rule], operation: Operation) -> Predicate {
-        if policy.is_empty() {
-            return Predicate::True;
-        }
-        rules::any_of(self.principal, self.ontology, entity, rules, operation)
+    /// What the rules of one sort let through: those of every directive.
+    fn rules(
+        &self,
+        entity: &EntityType,
+        said: &Rules,
+        sort: fn(&Policy) -> &[Rule],
+        operation: Operation,
+    ) -> Predicate {
+        let each = said.policies.iter();
+        let each = each.map(|policy| rules::any_of(self.principal, self.ontology, entity, sort(policy), operation));
+        each.fold(Predicate::True, Predicate::and)
     }
 
-    fn authenticated(&self, wanted: Option<&Authentication>, operation: Operation, what: &str) -> Result<(), Fault> {
-        match wanted {
-            Some(wanted) if wanted.operations.contains(&operation) => {
-                rules::authenticated(self.principal, wanted, what)
-            }
-            _ => Ok(()),
-        }
+    fn authenticated(&self, said: &Rules, operation: Operation, what: &str) -> Result<(), Fault> {
+        authenticated(self.principal, &said.authentication, operation, what)
     }
+}
+
+fn filters(policy: &Policy) -> &[Rule] {
+    &policy.filter
+}
+
+fn validates(policy: &Policy) -> &[Rule] {
+    &policy.validate
+}
+
+fn hidden(entity: &EntityType, property: &Property) -> Fault {
+    Fault::client(Code::Forbidden, format!("the field {}.{} may not be read", entity.name, property.name))
+}
+
+/// Checks each `@authentication` that speaks of the operation.
+fn authenticated(
+    principal: &Principal,
+    wanted: &[Authentication],
+    operation: Operation,
+    what: &str,
+) -> Result<(), Fault> {
+    let speaking = wanted.iter().filter(|wanted| wanted.operations.contains(&operation));
+    speaking.into_iter().try_for_each(|wanted| rules::authenticated(principal, wanted, what))
 }

@@ -23,7 +23,7 @@ mod flights;
 use flights::Flights;
 
 /// Form of what is kept; a new one when the bytes or the meaning of a key change.
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 
 /// What is being looked for.
 #[derive(Default)]

@@ -133,6 +133,14 @@ pub enum Pick {
     Read(Box<Read>),
     /// Whether a predicate holds for the record: true or false, never null.
     Holds(Predicate),
+    /// A field that the caller may read on some records only; made by the guard in place of [`Pick::Field`]. The answer of a store is a list
+    /// of the one value where `seen` holds, and anything that is no list elsewhere.
+    Masked {
+        /// Which field.
+        field: Field,
+        /// Where it may be read.
+        seen: Predicate,
+    },
 }
 
 /// One key of an order. Absent values come last ascending and first descending.

@@ -28,6 +28,8 @@ pub enum Value {
     List(Vec<Value>),
     /// An object inside a JSON property.
     Json(serde_json::Value),
+    /// What the caller may not read. No store knows it: it is put into answers, and is equal to nothing that is stored.
+    Hidden,
 }
 
 /// What names a record or joins two: text or an integer. Usable as a map key.
@@ -81,7 +83,7 @@ impl Value {
     /// The value as JSON.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
-            Self::Null => serde_json::Value::Null,
+            Self::Null | Self::Hidden => serde_json::Value::Null,
             Self::Bool(flag) => (*flag).into(),
             Self::Int(number) => (*number).into(),
             Self::Float(number) => (*number).into(),

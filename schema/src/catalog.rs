@@ -155,9 +155,11 @@ fn extend(merged: &mut IndexMap<String, Definition>, extension: Definition, dama
         }
         return;
     };
-    if text == ENTITY {
+    let adds = !(extension.fields.is_empty() && extension.interfaces.is_empty());
+    if text == ENTITY && adds {
         let help = "declare an interface of your own, and let your types implement it";
-        problems.add(Code::ReservedName, *span, "`Entity` cannot be extended").help(help);
+        let message = "`Entity` cannot be extended by more than directives";
+        problems.add(Code::ReservedName, *span, message).help(help);
     } else if definition.sort != extension.sort {
         let help = format!("write `extend {} {text}`", definition.sort.keyword());
         let message = format!("`{text}` is extended as {}, but is {}", extension.sort.noun(), definition.sort.noun());

@@ -11,7 +11,8 @@ enum Place {
     Field,
     InterfaceField,
     Choice,
-    /// On interfaces, unions and enums stands nothing.
+    Interface,
+    /// On unions and enums stands nothing.
     Elsewhere,
 }
 
@@ -62,9 +63,10 @@ const WRITES: [&str; 3] = ["CREATE", "UPDATE", "DELETE"];
 
 const TYPE: &[Place] = &[Place::Type];
 const FIELD: &[Place] = &[Place::Field];
-const TYPE_OR_FIELD: &[Place] = &[Place::Type, Place::Field];
+/// Where rules can stand.
+const RULED: &[Place] = &[Place::Type, Place::Field, Place::Interface, Place::InterfaceField];
 
-const SIGNATURES: [Signature; 19] = [
+const SIGNATURES: [Signature; 20] = [
     on("node", TYPE, &[may("labels", Shape::Texts), may("plural", Shape::Text)]),
     on(
         "table",
@@ -93,8 +95,9 @@ const SIGNATURES: [Signature; 19] = [
     on("default", FIELD, &[must("value", Shape::Any)]),
     on("selectable", FIELD, &[may("onRead", Shape::Flag), may("onAggregate", Shape::Flag)]),
     on("filterable", FIELD, &[may("byValue", Shape::Flag), may("byAggregate", Shape::Flag)]),
-    on("authentication", TYPE_OR_FIELD, &[may("operations", Shape::Words(&OPERATIONS)), may("jwt", Shape::Object)]),
-    on("authorization", TYPE_OR_FIELD, &[may("filter", Shape::Objects), may("validate", Shape::Objects)]),
+    on("authentication", RULED, &[may("operations", Shape::Words(&OPERATIONS)), may("jwt", Shape::Object)]),
+    on("authorization", RULED, &[may("filter", Shape::Objects), may("validate", Shape::Objects)]),
+    on("role", RULED, &[must("anyOf", Shape::Texts), may("operations", Shape::Words(&OPERATIONS))]),
     on("deprecated", &[Place::Field, Place::InterfaceField, Place::Choice], &[may("reason", Shape::Text)]),
     on("specifiedBy", &[], &[may("url", Shape::Text)]),
 ];
@@ -109,7 +112,7 @@ pub(crate) fn check(catalog: &Catalog, problems: &mut Problems) {
     for Entry { definition, .. } in catalog.all() {
         let (whole, field) = match definition.sort {
             Sort::Object => (Place::Type, Place::Field),
-            Sort::Interface => (Place::Elsewhere, Place::InterfaceField),
+            Sort::Interface => (Place::Interface, Place::InterfaceField),
             Sort::Union | Sort::Enum => (Place::Elsewhere, Place::Elsewhere),
         };
         list(&definition.directives, whole, problems);
@@ -123,7 +126,8 @@ pub(crate) fn check(catalog: &Catalog, problems: &mut Problems) {
 }
 
 fn list(directives: &[Directive], place: Place, problems: &mut Problems) {
-    for word in repeated(directives.iter().map(|directive| &directive.name)) {
+    let once = directives.iter().filter(|directive| directive.name.text != "role");
+    for word in repeated(once.map(|directive| &directive.name)) {
         problems.add(Code::DuplicateDirective, word.span, format!("`@{}` stands here twice", word.text));
     }
     for directive in directives {
@@ -149,14 +153,15 @@ fn misplaced(directive: &Directive, signature: &Signature, place: Place, problem
         Place::Field => "a field",
         Place::InterfaceField => "a field of an interface",
         Place::Choice => "a value of an enum",
-        Place::Elsewhere => "an interface, a union or an enum",
+        Place::Interface => "an interface",
+        Place::Elsewhere => "a union or an enum",
     };
     let name = &directive.name.text;
     let help = match signature.places {
         [] => "remove it".to_owned(),
         [Place::Type] => format!("`@{name}` stands on types"),
         [Place::Field] => format!("`@{name}` stands on fields of types"),
-        [Place::Type, ..] => format!("`@{name}` stands on types and their fields"),
+        [Place::Type, ..] => format!("`@{name}` stands on types, interfaces and their fields"),
         _ => format!("`@{name}` stands on fields and on values of enums"),
     };
     problems.add(Code::MisplacedDirective, directive.span, format!("`@{name}` cannot stand on {here}")).help(help);

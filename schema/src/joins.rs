@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use crate::catalog::{Catalog, Entry, Role};
 use crate::names;
 use crate::ontology::{EntityType, Join, Property, Scalar};
-use crate::policy::Policy;
+use crate::policy::Rules;
 use crate::problem::{Code, Problems, Span};
 use crate::properties::deprecated;
 use crate::records::only_on_properties;
@@ -137,7 +137,6 @@ fn implicit(column: &str, required: bool) -> Property {
         filterable: true,
         sortable: true,
         implicit: true,
-        authentication: None,
-        policy: Policy::default(),
+        rules: Rules::default(),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::policy::{Authentication, Policy};
+use crate::policy::Rules;
 
 /// Name of the interface that every node type implements.
 pub const ENTITY: &str = "Entity";
@@ -125,10 +125,8 @@ pub struct EntityType {
     pub limit: PageLimit,
     /// `@cache(ttl)`: how long answers of the type's own root fields may be kept.
     pub cache: Option<Duration>,
-    /// Who must have proved who they are before touching the type.
-    pub authentication: Option<Authentication>,
-    /// Rules on reading and writing.
-    pub policy: Policy,
+    /// Rules on reading and writing, those of its interfaces among them.
+    pub rules: Rules,
 }
 
 /// `@limit(default, max)`.
@@ -202,10 +200,8 @@ pub struct Property {
     pub sortable: bool,
     /// True for a column that only a `@join` names: in inputs and `where`, not in outputs.
     pub implicit: bool,
-    /// Who must have proved who they are before reading the field.
-    pub authentication: Option<Authentication>,
-    /// Rules on the field.
-    pub policy: Policy,
+    /// Rules on reading and setting the field, those of interfaces that promise it among them.
+    pub rules: Rules,
 }
 
 /// Which way a relationship points, seen from the type that declares the field.

@@ -1,4 +1,4 @@
-//! Rules on who may see and do what, as data: `@authentication` and `@authorization`.
+//! Rules on who may see and do what, as data: `@authentication`, `@authorization` and `@role`.
 //!
 //! A rule's condition is written in the ontology and resolved against a principal's claims by the guard of the query engine.
 
@@ -34,6 +34,29 @@ pub enum When {
     After,
 }
 
+/// Everything that is said of who may see and do what with a type or a field: its own directives and those of its interfaces. All of it
+/// must hold.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rules {
+    /// Who must have proved who they are.
+    pub authentication: Vec<Authentication>,
+    /// One for each directive; none is empty.
+    pub policies: Vec<Policy>,
+}
+
+impl Rules {
+    /// True when there is no rule at all.
+    pub fn is_empty(&self) -> bool {
+        self.authentication.is_empty() && self.policies.is_empty()
+    }
+
+    /// Adds what an interface says, which holds beside what is there.
+    pub fn inherit(&mut self, other: &Self) {
+        self.authentication.extend(other.authentication.iter().cloned());
+        self.policies.extend(other.policies.iter().cloned());
+    }
+}
+
 /// `@authentication(operations, jwt)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Authentication {
@@ -43,7 +66,8 @@ pub struct Authentication {
     pub claims: Option<Condition>,
 }
 
-/// All rules on a type or a field. A record passes when any rule of `filter` that speaks of the operation holds (or none speaks of it).
+/// The rules of one directive. A record passes when any rule of `filter` that speaks of the operation holds (or none speaks of it), and the
+/// same for `validate`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Policy {
     /// Rules that make records invisible.

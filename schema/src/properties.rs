@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use crate::catalog::{Catalog, Entry, Named, Role};
 use crate::names;
 use crate::ontology::{EnumType, EnumValue, Generated, Property, Scalar};
-use crate::policy::Policy;
+use crate::policy::Rules;
 use crate::problem::{Code, Problems, Span};
 use crate::syntax::{Directive, Field, Lit, Literal, find};
 use crate::values;
@@ -82,8 +82,7 @@ pub(crate) fn property(
         selectable: !says_no("selectable", "onRead"),
         filterable: !says_no("filterable", "byValue"),
         implicit: false,
-        authentication: None,
-        policy: Policy::default(),
+        rules: Rules::default(),
     };
     if field.ty.depth > 1 {
         let help = format!("a list of `{}` is as deep as it goes; JSON holds anything", field.ty.name.text);
@@ -151,7 +150,7 @@ fn fitting(field: &Field, property: &Property, holder: Holder, problems: &mut Pr
             }
             "relationship" | "join" => "a field of records",
             "unique" | "embed" if holder == Holder::Edge => "a field of a node or row type",
-            "authorization" if holder == Holder::Edge => "a field of a node or row type",
+            "authorization" | "role" if holder == Holder::Edge => "a field of a node or row type",
             "unique" | "index" if !plain => "a single value that is not JSON",
             "embed" if !text => "a `String`",
             "default" if holder == Holder::Record && property.name == "id" => "a field other than `id`",

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use crate::catalog::{Catalog, Entry, Named, Role};
 use crate::names;
 use crate::ontology::{EntityType, EnumType, PageLimit, Scalar};
-use crate::policy::Policy;
+use crate::policy::Rules;
 use crate::problem::{Code, Problems, Span};
 use crate::properties::{self, Holder};
 use crate::syntax::{Definition, Directive, Field, find};
@@ -63,8 +63,7 @@ fn record(
         interfaces: nodes::interfaces(definition, role),
         limit: limit(definition, problems),
         cache: cache(definition, problems),
-        authentication: None,
-        policy: Policy::default(),
+        rules: Rules::default(),
     };
     for field in &definition.fields {
         self::field(catalog, enums, definition, field, &mut entity, problems);

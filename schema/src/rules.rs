@@ -1,42 +1,43 @@
-//! Rules: `@authentication` and `@authorization` of types and fields, checked against the types they speak of.
+//! Rules: `@authentication`, `@authorization` and `@role` of types, interfaces and fields, checked against the types they speak of.
 
 mod claims;
 mod conditions;
 
+use indexmap::IndexMap;
+
+use self::conditions::Subject;
 use crate::catalog::{Catalog, Role};
 use crate::directives::OPERATIONS;
-use crate::ontology::{EntityType, Ontology};
-use crate::policy::{Authentication, Condition, Operation, Policy, Rule, When};
+use crate::ontology::Ontology;
+use crate::policy::{Authentication, Condition, Operand, Operation, Operator, Policy, Rule, Rules, When};
 use crate::problem::{Code, Problems, Span};
-use crate::syntax::{Argument, Directive, Lit, Literal, find, repeated};
+use crate::syntax::{Argument, Definition, Directive, Lit, Literal, find, repeated};
 
-/// Compiles all rules into the types and properties they stand on.
+/// Rules of a whole definition (`None`) and of its fields.
+type Found = Vec<(Option<String>, Rules)>;
+
+/// Compiles all rules into the types and properties they stand on, and those of interfaces into the types that implement them.
 pub(crate) fn compile(catalog: &Catalog, mut ontology: Ontology, problems: &mut Problems) -> Ontology {
-    let mut found = Vec::new();
+    let mut own: Vec<(String, Found)> = Vec::new();
     for (_, definition) in catalog.of(&[Role::Node, Role::Row]) {
         let Some(entity) = ontology.types.get(&definition.name.text) else { continue };
-        let whole = std::iter::once((None, &definition.directives));
-        let fields = definition.fields.iter().map(|field| (Some(field.name.text.clone()), &field.directives));
-        for (field, directives) in whole.chain(fields) {
-            let authentication = find(directives, "authentication").map(|d| authentication(d, problems));
-            let policy = find(directives, "authorization").map(|d| policy(d, entity, &ontology, problems));
-            if field
-                .as_ref()
-                .and_then(|name| entity.properties.get(name))
-                .is_some_and(|property| property.stored == "id")
-            {
-                names_records(directives, problems);
-            }
-            found.push((entity.name.clone(), field, authentication.flatten(), policy.unwrap_or_default()));
-        }
+        own.push((entity.name.clone(), of(definition, Subject::Record(entity), &ontology, problems)));
     }
-    for (owner, field, authentication, policy) in found {
-        let Some(entity) = ontology.types.get_mut(&owner) else { continue };
-        match field {
-            None => (entity.authentication, entity.policy) = (authentication, policy),
-            Some(field) => {
-                if let Some(property) = entity.properties.get_mut(&field) {
-                    (property.authentication, property.policy) = (authentication, policy);
+    let mut promised: IndexMap<String, Found> = IndexMap::new();
+    for (_, definition) in catalog.of(&[Role::Interface]) {
+        let Some(group) = ontology.abstracts.get(&definition.name.text) else { continue };
+        promised.insert(group.name.clone(), of(definition, Subject::Group(group), &ontology, problems));
+    }
+    for (owner, found) in &own {
+        let Some(entity) = ontology.types.get_mut(owner) else { continue };
+        let inherited = entity.interfaces.iter().filter_map(|name| promised.get(name));
+        for (field, rules) in std::iter::once(found).chain(inherited).flatten() {
+            match field {
+                None => entity.rules.inherit(rules),
+                Some(field) => {
+                    if let Some(property) = entity.properties.get_mut(field) {
+                        property.rules.inherit(rules);
+                    }
                 }
             }
         }
@@ -45,9 +46,39 @@ pub(crate) fn compile(catalog: &Catalog, mut ontology: Ontology, problems: &mut 
     ontology
 }
 
+/// What a definition and its fields say.
+fn of(definition: &Definition, subject: Subject<'_>, known: &Ontology, problems: &mut Problems) -> Found {
+    let whole = std::iter::once((None, &definition.directives));
+    let fields = definition.fields.iter().map(|field| (Some(field.name.text.clone()), &field.directives));
+    let mut found = Vec::new();
+    for (field, directives) in whole.chain(fields) {
+        if field.as_deref().is_some_and(|name| subject.is_id(name)) {
+            names_records(directives, problems);
+        }
+        let rules = rules(directives, subject, known, problems);
+        if !rules.is_empty() {
+            found.push((field, rules));
+        }
+    }
+    found
+}
+
+fn rules(directives: &[Directive], subject: Subject<'_>, known: &Ontology, problems: &mut Problems) -> Rules {
+    let mut rules = Rules::default();
+    for directive in directives {
+        match directive.name.text.as_str() {
+            "authentication" => rules.authentication.push(authentication(directive, problems)),
+            "authorization" => rules.policies.push(policy(directive, subject, known, problems)),
+            "role" => rules.policies.push(role(directive, problems)),
+            _ => {}
+        }
+    }
+    rules
+}
+
 /// An id is in every order, cursor and join: whoever may know of a record knows its id.
 fn names_records(directives: &[Directive], problems: &mut Problems) {
-    for name in ["authentication", "authorization"] {
+    for name in ["authentication", "authorization", "role"] {
         if let Some(found) = find(directives, name) {
             let message = format!("an id has no `@{name}` of its own");
             problems
@@ -62,31 +93,60 @@ fn edges(catalog: &Catalog, ontology: &mut Ontology, problems: &mut Problems) {
     for (_, definition) in catalog.of(&[Role::Edge]) {
         let Some(edge) = ontology.edge_types.get_mut(&definition.name.text) else { continue };
         for field in &definition.fields {
-            let found = find(&field.directives, "authentication").and_then(|d| authentication(d, problems));
+            let found = find(&field.directives, "authentication").map(|d| authentication(d, problems));
             if let Some(property) = edge.properties.get_mut(&field.name.text) {
-                property.authentication = found;
+                property.rules.authentication.extend(found);
             }
         }
     }
 }
 
-fn authentication(directive: &Directive, problems: &mut Problems) -> Option<Authentication> {
+fn authentication(directive: &Directive, problems: &mut Problems) -> Authentication {
     // What is no operation, and what is no object, was reported with the directive's arguments.
+    let operations = spoken_of(directive, problems);
+    let claims = directive.argument("jwt").filter(|jwt| jwt.fields().is_some());
+    let claims = claims.map(|jwt| claims::condition(jwt, problems));
+    Authentication { operations, claims }
+}
+
+/// The operations that a directive speaks of: all of them, unless it says which.
+fn spoken_of(directive: &Directive, problems: &mut Problems) -> Vec<Operation> {
     let written = directive.items("operations").iter().filter_map(|item| item.word().and_then(operation));
-    let operations = match directive.argument("operations") {
+    match directive.argument("operations") {
         Some(list) if list.items().is_empty() => operations(list, &OPERATIONS, problems),
         Some(_) => written.collect(),
         None => OPERATIONS.into_iter().filter_map(operation).collect(),
-    };
-    let claims = directive.argument("jwt").filter(|jwt| jwt.fields().is_some());
-    let claims = claims.map(|jwt| claims::condition(jwt, problems));
-    Some(Authentication { operations, claims })
+    }
 }
 
-fn policy(directive: &Directive, entity: &EntityType, known: &Ontology, problems: &mut Problems) -> Policy {
+/// `@role(anyOf, operations)`, as the rules that it is short for: who has none of the roles sees nothing, and is refused what they see and
+/// try to change.
+fn role(directive: &Directive, problems: &mut Problems) -> Policy {
+    // What is no text was reported with the directive's arguments.
+    let roles: Vec<&str> = directive.items("anyOf").iter().filter_map(|item| Some(item.text()?.0)).collect();
+    if roles.is_empty() && directive.argument("anyOf").is_some_and(|given| given.items().is_empty()) {
+        complain(problems, directive.span, "`anyOf` is empty".to_owned(), "name the roles that may");
+    }
+    let has = |role: &str| Condition::Claim {
+        path: vec!["roles".to_owned()],
+        operator: Operator::Includes,
+        operand: Operand::Value(role.into()),
+    };
+    let condition = Condition::Any(roles.into_iter().map(has).collect());
+    let seeing = [Operation::Read, Operation::Aggregate, Operation::Subscribe];
+    let (filter, validate): (Vec<_>, Vec<_>) =
+        spoken_of(directive, problems).into_iter().partition(|operation| seeing.contains(operation));
+    let one = |operations: Vec<Operation>, when: Vec<When>| {
+        let rule = Rule { operations, when, require_authentication: true, condition: condition.clone() };
+        Some(rule).filter(|rule| !rule.operations.is_empty()).into_iter().collect()
+    };
+    Policy { filter: one(filter, Vec::new()), validate: one(validate, vec![When::Before, When::After]) }
+}
+
+fn policy(directive: &Directive, subject: Subject<'_>, known: &Ontology, problems: &mut Problems) -> Policy {
     let mut rules = |kind: Kind| {
         let written = directive.items(kind.word()).iter();
-        written.filter_map(|written| rule(kind, written, entity, known, problems)).collect::<Vec<_>>()
+        written.filter_map(|written| rule(kind, written, subject, known, problems)).collect::<Vec<_>>()
     };
     let (filter, validate) = (rules(Kind::Filter), rules(Kind::Validate));
     let empty = |name: &str| directive.items(name).is_empty();
@@ -125,7 +185,13 @@ impl Kind {
     }
 }
 
-fn rule(kind: Kind, written: &Literal, entity: &EntityType, known: &Ontology, problems: &mut Problems) -> Option<Rule> {
+fn rule(
+    kind: Kind,
+    written: &Literal,
+    subject: Subject<'_>,
+    known: &Ontology,
+    problems: &mut Problems,
+) -> Option<Rule> {
     // Anything but an object was reported with the directive's arguments.
     let fields = written.fields()?;
     let mut rule = Rule {
@@ -137,7 +203,7 @@ fn rule(kind: Kind, written: &Literal, entity: &EntityType, known: &Ontology, pr
     once(fields, problems);
     for Argument { name, value } in fields {
         match name.text.as_str() {
-            "where" => rule.condition = conditions::top(value, entity, known, problems),
+            "where" => rule.condition = conditions::top(value, subject, known, problems),
             "operations" => rule.operations = operations(value, &kind.operations(), problems),
             "when" if kind == Kind::Validate => rule.when = moments(value, problems),
             "requireAuthentication" => match value.value {

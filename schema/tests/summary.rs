@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use quipu_schema::ontology::{
     AbstractType, Direction, EntityType, FieldOf, Generated, Join, Kind, Ontology, Property, Relationship, Scalar,
 };
-use quipu_schema::policy::{Authentication, Condition, Operand, Policy, Rule};
+use quipu_schema::policy::{Authentication, Condition, Operand, Rule, Rules};
 
 /// Types that every ontology has are shown only where they differ from those of `plain`.
 pub fn of(ontology: &Ontology, plain: Option<&Ontology>) -> String {
@@ -64,7 +64,7 @@ fn record(entity: &EntityType) -> String {
     if let Some(kept) = entity.cache {
         line(&mut page, 1, format!("answers kept for {kept:?}"));
     }
-    rules(&mut page, 1, &entity.authentication, &entity.policy);
+    rules(&mut page, 1, &entity.rules);
     assert_eq!(entity.properties.keys().next().map(String::as_str), Some("id"), "id comes first");
     for name in &entity.order {
         match entity.field(name).expect("what is in order is there") {
@@ -110,7 +110,7 @@ fn property(page: &mut String, of: &Property) {
         write!(text, " stored as {}", of.stored).expect("a string takes everything");
     }
     line(page, 1, format!("{text}{}{}", gone(&of.deprecated), said(&of.description)));
-    rules(page, 2, &of.authentication, &of.policy);
+    rules(page, 2, &of.rules);
 }
 
 fn end(target: &str, list: bool, required: bool) -> String {
@@ -148,13 +148,18 @@ fn abstract_type(group: &AbstractType) -> String {
     page
 }
 
-fn rules(page: &mut String, depth: usize, authentication: &Option<Authentication>, policy: &Policy) {
-    if let Some(Authentication { operations, claims }) = authentication {
+fn rules(page: &mut String, depth: usize, rules: &Rules) {
+    for Authentication { operations, claims } in &rules.authentication {
         let claims = claims.as_ref().map(condition).unwrap_or_else(|| "anybody".to_owned());
         line(page, depth, format!("authenticated to {operations:?}: {claims}"));
     }
-    policy.filter.iter().for_each(|of| line(page, depth, format!("filter {}", rule(of))));
-    policy.validate.iter().for_each(|of| line(page, depth, format!("validate {:?} {}", of.when, rule(of))));
+    for (at, policy) in rules.policies.iter().enumerate() {
+        if at > 0 {
+            line(page, depth, "and");
+        }
+        policy.filter.iter().for_each(|of| line(page, depth, format!("filter {}", rule(of))));
+        policy.validate.iter().for_each(|of| line(page, depth, format!("validate {:?} {}", of.when, rule(of))));
+    }
 }
 
 fn rule(of: &Rule) -> String {

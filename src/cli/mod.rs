@@ -18,6 +18,7 @@ mod import;
 mod migrate;
 mod ontology;
 mod outline;
+mod policy;
 mod progress;
 mod rebuild;
 mod serve;
@@ -63,6 +64,8 @@ enum Command {
     Import(import::Import),
     Adopt(adopt::Adopt),
     Explain(explain::Explain),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     Status(status::Status),
     Rebuild(rebuild::Rebuild),
     Reindex(rebuild::Reindex),
@@ -102,6 +105,7 @@ impl Cli {
             Command::Import(import) => block_on(import.run(load()?)),
             Command::Adopt(adopt) => block_on(adopt.run(load()?)),
             Command::Explain(explain) => block_on(explain.run(load()?)),
+            Command::Policy(policy) => policy.run(),
             Command::Status(status) => block_on(status.run(load()?)),
             Command::Rebuild(rebuild) => block_on(rebuild.run(load()?)),
             Command::Reindex(reindex) => block_on(reindex.run(load()?)),

@@ -99,7 +99,10 @@ impl Ontology {
 }
 
 /// An ontology's text and what it compiles to; its problems go to standard error.
-fn read(file: &Path) -> Result<(String, Compiled), Failure> {
+///
+/// # Errors
+/// When it cannot be read or does not compile.
+pub fn read(file: &Path) -> Result<(String, Compiled), Failure> {
     let name = file.display().to_string();
     let sdl = fs::read_to_string(file).map_err(|error| Failure::refused(format!("cannot read {name}: {error}")))?;
     match quipu_schema::compile(&sdl) {

@@ -50,11 +50,11 @@ fn head(entity: &EntityType) -> String {
         }
     };
     let mut told = format!("{}: {kind}; roots {} and {}", entity.name, entity.plural, entity.singular);
-    let rules = entity.policy.filter.len() + entity.policy.validate.len();
+    let rules: usize = entity.rules.policies.iter().map(|policy| policy.filter.len() + policy.validate.len()).sum();
     if rules > 0 {
         let _ = write!(told, "; {rules} rules");
     }
-    if entity.authentication.is_some() {
+    if !entity.rules.authentication.is_empty() {
         told.push_str("; authentication required");
     }
     if let Some(kept) = entity.cache {
@@ -83,7 +83,7 @@ fn property(property: &Property) -> String {
         (property.implicit, "named by a join only"),
         (!property.selectable && !property.implicit, "not selectable"),
         (!property.filterable, "not filterable"),
-        (!property.policy.is_empty() || property.authentication.is_some(), "with rules"),
+        (!property.rules.is_empty(), "with rules"),
         (property.deprecated.is_some(), "deprecated"),
     ];
     for (_, note) in notes.iter().filter(|(is, _)| *is) {

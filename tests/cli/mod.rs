@@ -7,6 +7,7 @@ mod issuers;
 mod keeping;
 mod meaning;
 mod migrating;
+mod policy;
 pub mod quipu;
 mod running;
 mod tour;

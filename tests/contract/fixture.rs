@@ -10,7 +10,7 @@ use quipu_resolvers::ports::{Call, Reader, Terms, Trace};
 use quipu_resolvers::read::{Field, Pick, Place, Predicate, Read, Sort, Stored, Target, Via, Window};
 use quipu_resolvers::value::Value;
 use quipu_schema::ontology::{Direction, EntityType, Join, Kind, Ontology, PageLimit, Property, Relationship, Scalar};
-use quipu_schema::policy::Policy;
+use quipu_schema::policy::Rules;
 use serde_json::{Value as Json, json};
 
 use super::Stores;
@@ -47,8 +47,7 @@ fn property(name: &str, scalar: Scalar, flags: &str) -> Property {
         selectable: true,
         filterable: true,
         implicit: false,
-        authentication: None,
-        policy: Policy::default(),
+        rules: Rules::default(),
     }
 }
 
@@ -74,8 +73,7 @@ fn entity(name: &str, row: bool, properties: Vec<Property>) -> EntityType {
         interfaces: Vec::new(),
         limit: PageLimit::default(),
         cache: None,
-        authentication: None,
-        policy: Policy::default(),
+        rules: Rules::default(),
     }
 }
 

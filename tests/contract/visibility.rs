@@ -6,7 +6,7 @@ use quipu_resolvers::read::{Field, Pick, Place, Predicate, Read, Related, Scope,
 use quipu_resolvers::value::Value;
 use quipu_schema::api::Figure;
 use quipu_schema::ontology::{Direction, Ontology};
-use quipu_schema::policy::{Condition, Operand, Operation, Operator, Quantifier, Rule};
+use quipu_schema::policy::{Condition, Operand, Operation, Operator, Policy, Quantifier, Rule};
 use serde_json::{Value as Json, json};
 
 use super::Stores;
@@ -22,8 +22,9 @@ fn ruled() -> Ontology {
         condition: Condition::Property { property: property.to_owned(), operator: Operator::Eq, operand },
     };
     let claim = Operand::Claim(vec!["region".to_owned()]);
-    ontology.types["Facility"].policy.filter = vec![rule("region", claim)];
-    ontology.types["Device"].policy.filter = vec![rule("status", Operand::Value(json!("OK")))];
+    let only = |rule| vec![Policy { filter: vec![rule], validate: Vec::new() }];
+    ontology.types["Facility"].rules.policies = only(rule("region", claim));
+    ontology.types["Device"].rules.policies = only(rule("status", Operand::Value(json!("OK"))));
     ontology
 }
 

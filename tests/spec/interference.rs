@@ -4,8 +4,8 @@
 //! record and without any code of the guard, what each caller may see, and three tenants are served:
 //!
 //! - one with everything, under the rules;
-//! - one from which all that is hidden was taken away, under the same ontology without rules. Every answer has to be the same as in the
-//!   first, down to the values in cursors. Only a refusal (`FORBIDDEN`, `UNAUTHENTICATED`) stands for itself, where a rule asks for it;
+//! - one from which all that is hidden was taken away, single values among it, under the same ontology without rules. Every answer has to be the
+//!   same as in the first, down to the values in cursors, but for the errors that say that a value is hidden. Only a refusal (`FORBIDDEN`, `UNAUTHENTICATED`) stands for itself, where a rule asks for it;
 //! - one with other values in the fields that the caller may not read, under the rules. Every answer has to be the same, refusals among
 //!   them.
 //!
@@ -13,8 +13,7 @@
 //!
 //! Not asked, because it cannot be or need not be so: how well a word fits (`legs { score }`; how rare it is among all records of a tenant
 //! weighs in it, hidden ones too, so texts all have as many words and a search has one), ids and unique values that a new record cannot have
-//! because a hidden one has them, how many relationships a deletion takes with it, and lists that are cut while `validate` refuses
-//! what stands before the cut.
+//! because a hidden one has them, and lists that are cut while `validate` refuses what stands before the cut.
 
 use std::cell::{Cell, RefCell};
 

@@ -3,7 +3,7 @@
 mod access;
 pub mod cached;
 mod connections;
-
+mod field_rules;
 mod filters;
 pub mod follower;
 mod gate;

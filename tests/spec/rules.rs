@@ -135,3 +135,41 @@ async fn a_row_without_a_key_has_no_related_record_whichever_store_that_is_in() 
         assert_eq!(ids(&world, &who, query).await, json!(["c1", "c2", "c9"]));
     }
 }
+
+#[tokio::test]
+async fn a_deletion_tells_of_no_relationships_to_what_is_hidden() {
+    let world = World::of(
+        "type Box @node { id: ID! notes: [Note!]! @relationship(type: \"HAS\", direction: OUT) next: [Box!]! @relationship(type: \"NEXT\", direction: OUT) }
+         type Note @node @authorization(filter: [{ where: { node: { owner: { eq: \"$jwt.sub\" } } } }]) {
+           id: ID! owner: String! box: [Box!]! @relationship(type: \"HAS\", direction: IN)
+         }
+         type Staff @node @authentication { id: ID! boxes: [Box!]! @relationship(type: \"KEEPS\", direction: OUT) }",
+    )
+    .await;
+    for tenant in TENANTS {
+        let fill = r#"mutation { createBoxes(input: [
+            {id: "b1", notes: {create: [{node: {id: "n1", owner: "ann"}}, {node: {id: "n2", owner: "bob"}}]}, next: {create: [{node: {id: "b2", notes: {connect: [{where: {node: {id: {eq: "n2"}}}}]}}}]}},
+            {id: "b3", next: {connect: [{where: {node: {id: {eq: "b3"}}}}]}, notes: {connect: [{where: {node: {id: {eq: "n1"}}}}]}}
+          ]) { info { nodesCreated } } }"#;
+        let operator = quipu_resolvers::guard::Principal { operator: true, ..admin(tenant) };
+        world.data(&operator, fill).await;
+        let links = r#"mutation {
+            a: updateBoxes(where: {id: {eq: "b3"}}, update: {next: [{connect: [{where: {node: {id: {eq: "b3"}}}}, {where: {node: {id: {eq: "b1"}}}}]}]}) { info { relationshipsCreated } }
+            b: updateNotes(where: {id: {eq: "n2"}}, update: {box: [{connect: [{where: {node: {id: {eq: "b2"}}}}]}]}) { info { relationshipsCreated } }
+            c: createStaffs(input: [{id: "s1", boxes: {connect: [{where: {node: {id: {eq: "b1"}}}}]}}]) { info { relationshipsCreated } } }"#;
+        world.data(&operator, links).await;
+        // b1 has n1, n2 (hidden from ann), b2, b3 and a keeper; b2 has b1 and n2.
+        let delete = |ids: &str| {
+            format!(
+                "mutation {{ x: deleteBoxes(where: {{id: {{in: [{ids}]}}}}) {{ nodesDeleted relationshipsDeleted }} }}"
+            )
+        };
+        let ann = principal(tenant, json!({"sub": "ann"}));
+        let count = world.data(&ann, &delete(r#""b1", "b2""#)).await["x"].clone();
+        assert_eq!(count, json!({"nodesDeleted": 2, "relationshipsDeleted": 4}), "n1, b2, b3 and the keeper");
+        // b3 has a relationship to itself, and n1.
+        let nobody = quipu_resolvers::guard::Principal { subject: None, ..principal(tenant, json!({})) };
+        let count = world.data(&nobody, &delete(r#""b3""#)).await["x"].clone();
+        assert_eq!(count, json!({"nodesDeleted": 1, "relationshipsDeleted": 1}), "its own alone");
+    }
+}

@@ -52,7 +52,7 @@ fn read_crosses(read: &Read) -> bool {
             || crosses(read.place, &target.visible)
             || target.picks.iter().any(|pick| match pick {
                 Pick::Read(inner) => read_crosses(inner),
-                Pick::Holds(predicate) => crosses(read.place, predicate),
+                Pick::Holds(predicate) | Pick::Masked { seen: predicate, .. } => crosses(read.place, predicate),
                 Pick::Field(_) => false,
             })
     })
@@ -88,7 +88,9 @@ impl Resolver<'_, '_> {
                 for pick in &mut target.picks {
                     match pick {
                         Pick::Read(inner) => self.read(inner).await?,
-                        Pick::Holds(predicate) => self.predicate(read.place, predicate).await?,
+                        Pick::Holds(predicate) | Pick::Masked { seen: predicate, .. } => {
+                            self.predicate(read.place, predicate).await?;
+                        }
                         Pick::Field(_) => {}
                     }
                 }

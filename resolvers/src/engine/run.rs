@@ -36,13 +36,26 @@ impl<'r> Run<'r> {
     /// The outcome of a read at the root.
     pub async fn read(&self, read: &Read) -> Result<Value, Fault> {
         let allowed = self.allowed(read.clone()).await?;
-        self.reader(read.place).read(&allowed, self.call).await
+        self.ask(&allowed).await
+    }
+
+    /// The outcome of what may be asked.
+    pub async fn ask(&self, allowed: &Allowed<Read>) -> Result<Value, Fault> {
+        let mut outcome = self.reader(allowed.get().place).read(allowed, self.call).await?;
+        if allowed.masks() {
+            guard::unmask(allowed.get(), &mut outcome);
+        }
+        Ok(outcome)
     }
 
     /// The outcomes of a read by keys.
     pub async fn read_many(&self, read: &Read, keys: &[Value]) -> Result<Vec<Value>, Fault> {
         let allowed = self.allowed(read.clone()).await?;
-        self.reader(read.place).read_many(&allowed, keys, self.call).await
+        let mut outcomes = self.reader(read.place).read_many(&allowed, keys, self.call).await?;
+        if allowed.masks() {
+            outcomes.iter_mut().for_each(|outcome| guard::unmask(allowed.get(), outcome));
+        }
+        Ok(outcomes)
     }
 
     /// The store of a place.

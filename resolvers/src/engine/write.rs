@@ -15,6 +15,7 @@ use crate::ports::{Applied, Call, Terms};
 use crate::value::{Value, scalar};
 
 mod draft;
+mod gone;
 mod nested;
 
 use draft::Draft;
@@ -36,10 +37,14 @@ impl<'r> Work<'r> {
             at: &scalar::stamp_ms(run.engine.ports.clock.now_ms()),
             ..Terms::default()
         };
+        let seen_gone = gone::seen(run, &change).await?;
         let accepting = run.engine.accept(run, change, terms).await?;
         // Also where applying fails: it is in the log, and will be applied.
         self.note(accepting.accepted.seq);
-        let (accepted, applied) = run.engine.follow(&run.principal.tenant, accepting).await?;
+        let (accepted, mut applied) = run.engine.follow(&run.principal.tenant, accepting).await?;
+        if let Some(seen) = seen_gone {
+            applied.relationships_deleted = applied.relationships_deleted.min(seen);
+        }
         if creates && (accepted.replayed || unnamed) {
             let own = accepted.effects.iter().filter(|effect| effect.record.of == write.of);
             ids = own.map(|effect| effect.record.id.clone()).collect();

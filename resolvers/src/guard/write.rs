@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quipu_schema::ontology::{EntityType, Ontology};
-use quipu_schema::policy::{Operation, Rule, When};
+use quipu_schema::policy::{Operation, Rule, Rules, When};
 use serde_json::{Map, Value as Json};
 
 use super::{Allowed, Principal};
@@ -15,6 +15,8 @@ use crate::rules;
 /// Something that must hold of a record for a change to be allowed, and that only the stores or the change itself can tell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
+    /// The type or field that the rule stands on.
+    pub what: String,
     /// Which record.
     pub record: Ref,
     /// True for a row.
@@ -41,8 +43,8 @@ pub fn change(
 ) -> Result<Allowed<Change>, Fault> {
     let wanted = checks(principal, ontology, &change)?;
     if wanted.len() != held.len() || held.contains(&false) {
-        let name = wanted.iter().zip(held).find(|(_, held)| !**held).map_or("a record", |(check, _)| &check.record.of);
-        return Err(Fault::client(Code::Forbidden, format!("a rule of {name} refuses the change")));
+        let broken = wanted.iter().zip(held).find(|(_, held)| !**held);
+        return Err(refused(broken.map_or("a record", |(check, _)| &check.what)));
     }
     is_written_here(ontology, &change)?;
     fits_indexes(ontology, &change)?;
@@ -121,7 +123,7 @@ pub fn checks(principal: &Principal, ontology: &Ontology, change: &Change) -> Re
             return Err(Fault::client(Code::BadUserInput, format!("the ontology has no type {}", record.of)));
         };
         for operation in &touch.operations {
-            demand(principal, ontology, entity, record, &touch, *operation, &mut found)?;
+            Demands { principal, ontology, entity, record, touch: &touch, found: &mut found }.of(*operation)?;
         }
     }
     Ok(found)
@@ -193,48 +195,77 @@ fn touched(change: &Change) -> BTreeMap<&Ref, Touch> {
     all
 }
 
-fn demand(
-    principal: &Principal,
-    ontology: &Ontology,
-    entity: &EntityType,
-    record: &Ref,
-    touch: &Touch,
-    operation: Operation,
-    found: &mut Vec<Check>,
-) -> Result<(), Fault> {
-    if let Some(wanted) = entity.authentication.as_ref().filter(|wanted| wanted.operations.contains(&operation)) {
-        rules::authenticated(principal, wanted, &entity.name)?;
-    }
-    let before = [When::Before].iter().map(|when| (*when, &entity.policy.validate, true));
-    let after = [When::After].iter().map(|when| (*when, &entity.policy.validate, true));
-    // What a filter rule hides can be neither changed nor linked to; it must stay in sight afterwards only where validate asks for it.
-    let hidden = [When::Before].iter().map(|when| (*when, &entity.policy.filter, false));
-    for (when, rules, of_when) in before.chain(after).chain(hidden) {
-        if (operation == Operation::Create && when == When::Before)
-            || (operation == Operation::Delete && when == When::After)
-        {
-            continue;
+/// What the rules on one record ask, gathered.
+struct Demands<'a> {
+    principal: &'a Principal,
+    ontology: &'a Ontology,
+    entity: &'a EntityType,
+    record: &'a Ref,
+    touch: &'a Touch,
+    found: &'a mut Vec<Check>,
+}
+
+impl Demands<'_> {
+    /// What the rules on the type ask, and those on each field that is set.
+    fn of(&mut self, operation: Operation) -> Result<(), Fault> {
+        let (entity, touch) = (self.entity, self.touch);
+        self.rules(&entity.rules, &entity.name, operation)?;
+        if !matches!(operation, Operation::Create | Operation::Update) {
+            return Ok(());
         }
-        let speaking = |rule: &&Rule| rule.operations.contains(&operation) && (!of_when || rule.when.contains(&when));
-        let alternatives: Vec<Predicate> =
-            rules.iter().filter(speaking).map(|rule| rules::one(principal, ontology, entity, rule)).collect();
-        if alternatives.is_empty() {
-            continue;
-        }
-        match Predicate::any(alternatives) {
-            Predicate::True => {}
-            Predicate::False => {
-                return Err(Fault::client(Code::Forbidden, format!("a rule of {} refuses the change", entity.name)));
+        for (name, value) in &touch.set {
+            let Some(property) = entity.stored(name).filter(|property| !property.rules.is_empty()) else { continue };
+            // A new record has its defaults and its gaps whoever makes it.
+            let given = property.default.as_ref().unwrap_or(&Json::Null) != value;
+            if given || operation == Operation::Update {
+                self.rules(&property.rules, &format!("{}.{}", entity.name, property.name), operation)?;
             }
-            predicate => found.push(Check {
-                record: record.clone(),
-                row: touch.row,
+        }
+        Ok(())
+    }
+
+    fn rules(&mut self, said: &Rules, what: &str, operation: Operation) -> Result<(), Fault> {
+        super::authenticated(self.principal, &said.authentication, operation, what)?;
+        for policy in &said.policies {
+            if operation != Operation::Create {
+                self.rule(&policy.validate, what, operation, When::Before)?;
+                // What a filter rule hides can be neither changed nor linked to; it must stay in sight afterwards only where validate asks
+                // for it.
+                self.rule(&policy.filter, what, operation, When::Before)?;
+            }
+            if operation != Operation::Delete {
+                self.rule(&policy.validate, what, operation, When::After)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One of the rules that speak of the operation must hold, at that moment. Rules of `filter` name no moment.
+    fn rule(&mut self, rules: &[Rule], what: &str, operation: Operation, when: When) -> Result<(), Fault> {
+        let speaking =
+            |rule: &&Rule| rule.operations.contains(&operation) && (rule.when.is_empty() || rule.when.contains(&when));
+        let mut speaking = rules.iter().filter(speaking).peekable();
+        if speaking.peek().is_none() {
+            return Ok(());
+        }
+        let one = |rule| rules::one(self.principal, self.ontology, self.entity, rule);
+        match Predicate::any(speaking.map(one).collect()) {
+            Predicate::True => {}
+            Predicate::False => return Err(refused(what)),
+            predicate => self.found.push(Check {
+                what: what.to_owned(),
+                record: self.record.clone(),
+                row: self.touch.row,
                 when,
                 predicate,
-                set: touch.set.clone(),
-                may_be_new: touch.may_be_new,
+                set: self.touch.set.clone(),
+                may_be_new: self.touch.may_be_new,
             }),
         }
+        Ok(())
     }
-    Ok(())
+}
+
+fn refused(what: &str) -> Fault {
+    Fault::client(Code::Forbidden, format!("a rule of {what} refuses the change"))
 }

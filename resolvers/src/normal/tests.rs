@@ -1,5 +1,5 @@
 use quipu_schema::ontology::{EnumType, EnumValue, Kind, PageLimit};
-use quipu_schema::policy::Policy;
+use quipu_schema::policy::Rules;
 use serde_json::json;
 
 use super::*;
@@ -23,8 +23,7 @@ fn property(name: &str, scalar: Scalar) -> Property {
         filterable: true,
         sortable: true,
         implicit: false,
-        authentication: None,
-        policy: Policy::default(),
+        rules: Rules::default(),
     }
 }
 
@@ -57,8 +56,7 @@ fn entity() -> EntityType {
         interfaces: vec![],
         limit: PageLimit::default(),
         cache: None,
-        authentication: None,
-        policy: Policy::default(),
+        rules: Rules::default(),
     }
 }
 

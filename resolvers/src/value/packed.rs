@@ -13,6 +13,7 @@ const FLOAT: u8 = 4;
 const TEXT: u8 = 5;
 const LIST: u8 = 6;
 const JSON: u8 = 7;
+const HIDDEN: u8 = 8;
 
 /// Writes values until a number of bytes is reached.
 pub(crate) struct Packer {
@@ -57,6 +58,7 @@ impl Packer {
     fn within(&mut self, value: &Value, depth: usize) -> Option<()> {
         match value {
             Value::Null => self.byte(NULL),
+            Value::Hidden => self.byte(HIDDEN),
             Value::Bool(false) => self.byte(FALSE),
             Value::Bool(true) => self.byte(TRUE),
             Value::Int(number) => self.tagged(INT, &number.to_le_bytes()),
@@ -130,6 +132,7 @@ impl<'b> Unpacker<'b> {
     fn within(&mut self, depth: usize) -> Option<Value> {
         Some(match self.byte()? {
             NULL => Value::Null,
+            HIDDEN => Value::Hidden,
             FALSE => Value::Bool(false),
             TRUE => Value::Bool(true),
             INT => Value::Int(i64::from_le_bytes(self.take()?)),
@@ -181,6 +184,7 @@ mod tests {
         let numbers = [0.0, -0.0, 0.1, 1.0, f64::MAX, f64::MIN_POSITIVE, 5e-324, f64::INFINITY].map(Value::Float);
         Value::List(vec![
             Value::Null,
+            Value::Hidden,
             Value::Bool(true),
             Value::Bool(false),
             Value::List([i64::MIN, -1, 0, 1, i64::MAX].map(Value::Int).to_vec()),
@@ -222,7 +226,7 @@ mod tests {
         let bytes = packed(&everything(), usize::MAX).expect("there is room");
         assert!((0..bytes.len()).all(|end| unpacked(&bytes[..end]).is_none()), "cut off");
         for wrong in
-            [&[8][..], &[255], &[TEXT, 1, 0, 0, 0, 0xff], &[JSON, 1, 0, 0, 0, b'{'], &[LIST, 255, 255, 255, 255]]
+            [&[9][..], &[255], &[TEXT, 1, 0, 0, 0, 0xff], &[JSON, 1, 0, 0, 0, b'{'], &[LIST, 255, 255, 255, 255]]
         {
             assert!(unpacked(wrong).is_none(), "{wrong:?}");
         }

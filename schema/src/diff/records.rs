@@ -59,10 +59,10 @@ fn record(old: &Ontology, new: &Ontology, was: &EntityType, is: &EntityType, dif
     }
     limits(was, is, diff);
     kept(was, is, diff);
-    if was.authentication != is.authentication {
+    if was.rules.authentication != is.rules.authentication {
         diff.note(Effect::Risky, name, "who must have proved who they are changes");
     }
-    if was.policy != is.policy {
+    if was.rules.policies != is.rules.policies {
         diff.note(Effect::Risky, name, "who may see and do what changes");
     }
     properties(&Owner::of(is), &was.properties, &is.properties, diff);

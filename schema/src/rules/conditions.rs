@@ -10,7 +10,7 @@ use crate::values;
 
 /// What a condition speaks of.
 #[derive(Clone, Copy)]
-enum Subject<'o> {
+pub(super) enum Subject<'o> {
     Record(&'o EntityType),
     Group(&'o AbstractType),
     Edge(&'o crate::ontology::EdgeType),
@@ -33,6 +33,14 @@ impl<'o> Subject<'o> {
         }
     }
 
+    /// Whether the field is the id of the records.
+    pub(super) fn is_id(self, name: &str) -> bool {
+        match self {
+            Self::Record(entity) => entity.properties.get(name).is_some_and(|property| property.stored == "id"),
+            Self::Group(_) | Self::Edge(_) => name == "id",
+        }
+    }
+
     fn names(self) -> Vec<&'o str> {
         let names: Vec<&String> = match self {
             Self::Record(entity) => entity.order.iter().collect(),
@@ -44,19 +52,19 @@ impl<'o> Subject<'o> {
 }
 
 /// Compiles the `where` of a rule: `node`, `jwt`, and `AND`, `OR`, `NOT` of such.
-pub(super) fn top(written: &Literal, entity: &EntityType, known: &Ontology, problems: &mut Problems) -> Condition {
+pub(super) fn top(written: &Literal, subject: Subject<'_>, known: &Ontology, problems: &mut Problems) -> Condition {
     let Some(fields) = object(written, problems) else { return Condition::All(Vec::new()) };
     if fields.is_empty() {
         complain(problems, written.span, "`where` is empty".to_owned(), "say what must hold");
     }
     let mut conditions = Vec::new();
     for Argument { name, value } in fields {
-        let mut each = |items: &[Literal]| items.iter().map(|item| top(item, entity, known, problems)).collect();
+        let mut each = |items: &[Literal]| items.iter().map(|item| top(item, subject, known, problems)).collect();
         conditions.push(match name.text.as_str() {
             "AND" => Condition::All(each(value.items())),
             "OR" => Condition::Any(each(value.items())),
-            "NOT" => Condition::Not(Box::new(top(value, entity, known, problems))),
-            "node" => inside(value, Subject::Record(entity), known, problems),
+            "NOT" => Condition::Not(Box::new(top(value, subject, known, problems))),
+            "node" => inside(value, subject, known, problems),
             "jwt" => claims::condition(value, problems),
             other => {
                 let words = ["node", "jwt", "AND", "OR", "NOT"];
@@ -64,7 +72,7 @@ pub(super) fn top(written: &Literal, entity: &EntityType, known: &Ontology, prob
                 let note = problems.add(Code::InvalidRule, name.span, message);
                 match other {
                     "edge" => note.help("`edge` stands in `node`, as `{devicesConnection: {some: {edge: {...}}}}`"),
-                    _ if entity.field(other).is_some() => note.help(format!("write `node: {{{other}: ...}}`")),
+                    _ if subject.field(other).is_some() => note.help(format!("write `node: {{{other}: ...}}`")),
                     _ => note.help(format!("it has {}", list(&words))).nearest(other, words),
                 };
                 continue;

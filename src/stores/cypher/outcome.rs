@@ -194,6 +194,13 @@ impl Writer<'_> {
                     self.predicate(predicate, record);
                     self.put(", false)");
                 }
+                Pick::Masked { field, seen } => {
+                    self.put("CASE WHEN ");
+                    self.predicate(seen, record);
+                    self.put(" THEN [");
+                    self.picked(field, record, &target.of);
+                    self.put("] ELSE false END");
+                }
             }
         }
     }

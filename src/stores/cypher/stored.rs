@@ -16,7 +16,7 @@ pub const MARK: &str = "\u{1}json:";
 /// A value of a question, as it is held.
 pub fn parameter(value: &Value) -> Parameter {
     match value {
-        Value::Null => Parameter::Null,
+        Value::Null | Value::Hidden => Parameter::Null,
         Value::Bool(flag) => Parameter::Bool(*flag),
         Value::Int(number) => Parameter::Int(*number),
         Value::Float(number) => Parameter::Float(*number),

@@ -62,6 +62,16 @@ impl Dialect {
         self.say(", 'true', 'false'))", ", FALSE)")
     }
 
+    /// Between the condition and the value of a field that is shown where the condition holds.
+    pub(super) fn masked_begin(self) -> &'static str {
+        self.say(" THEN json_array(", " THEN json_build_array(")
+    }
+
+    /// After the value.
+    pub(super) fn masked_end(self) -> &'static str {
+        self.say(") ELSE json('false') END", ") ELSE 'false'::json END")
+    }
+
     /// Before a parameter that is JSON.
     pub(super) fn json_begin(self) -> &'static str {
         self.say("json(", "CAST(")
@@ -185,7 +195,7 @@ impl Writer<'_> {
     /// holds.
     fn any_value(&mut self, value: &Value) {
         match value {
-            Value::Null => self.bind(Parameter::Null),
+            Value::Null | Value::Hidden => self.bind(Parameter::Null),
             Value::Bool(flag) => self.bind(Parameter::Int(i64::from(*flag))),
             Value::Int(number) => self.bind(Parameter::Int(*number)),
             Value::Float(_) => {

@@ -211,6 +211,13 @@ impl Writer<'_> {
                     self.predicate(predicate, shown);
                     self.put(self.dialect.truth_end());
                 }
+                Pick::Masked { field, seen } => {
+                    self.put("CASE WHEN ");
+                    self.predicate(seen, shown);
+                    self.put(self.dialect.masked_begin());
+                    self.picked(field, shown, of);
+                    self.put(self.dialect.masked_end());
+                }
             }
         }
     }
@@ -262,7 +269,7 @@ impl Columns {
         for pick in read.targets.iter().flat_map(|target| &target.picks) {
             match pick {
                 Pick::Field(field) => columns.add(field),
-                Pick::Holds(_) => {
+                Pick::Holds(_) | Pick::Masked { .. } => {
                     columns = Self { id: true, kind: true, props: true, edge_key: true, edge_props: true }
                 }
                 Pick::Read(inner) => {
@@ -290,7 +297,7 @@ impl Columns {
 fn uses_edge(read: &Read) -> bool {
     read.targets.iter().flat_map(|target| &target.picks).any(|pick| match pick {
         Pick::Field(field) => matches!(field, Field::EdgeKey | Field::EdgeProperty(_)),
-        Pick::Holds(_) => true,
+        Pick::Holds(_) | Pick::Masked { .. } => true,
         Pick::Read(inner) => matches!(&inner.via, Via::Key { local: Field::EdgeKey | Field::EdgeProperty(_), .. }),
     })
 }

@@ -51,7 +51,7 @@ pub enum Right {
     Claim(&'static str),
 }
 
-/// From here on a number stands for the field that is kept from many.
+/// From here on a number asks for what would come up too rarely.
 pub const OFTEN: u8 = 200;
 
 const QUANTIFIERS: [&str; 4] = ["some", "all", "none", "single"];
@@ -77,7 +77,13 @@ impl Raw {
                         let quantifier = if way.list { QUANTIFIERS[usize::from(n[2]) % 4] } else { "some" };
                         let through = matches!(way.link, Link::Edge { properties: true, .. }) && n[3] % 2 == 0;
                         let edge = through.then(|| compare(&EDGE_FIELDS.map(|name| (name, Sort::Int)), *n, rule));
-                        Condition::Related { way, quantifier, node: Box::new(parts[0].of(way.to, rule)), edge }
+                        let mut node = parts[0].of(way.to, rule);
+                        if rule && n[2] >= OFTEN / 2 {
+                            // One alternative among related records that is decided, and one that may not be.
+                            let other = compare(&fields(way.to), [n[1], n[2], n[3], 1], rule);
+                            node = Condition::Or(vec![node, Condition::Compare(other)]);
+                        }
+                        Condition::Related { way, quantifier, node: Box::new(node), edge }
                     }
                 }
             }

@@ -20,7 +20,7 @@ type Verdict = Option<bool>;
 
 impl Sight<'_> {
     /// What is left when everything hidden is taken away.
-    pub fn seen(&self) -> Data {
+    fn seen(&self) -> Data {
         let records = self.data.records.iter().filter(|record| self.sees(record)).cloned().collect();
         let mut seen = Data { records, edges: Vec::new() };
         let both = |edge: &&Edge| seen.find(edge.from).is_some() && seen.find(edge.to).is_some();
@@ -39,21 +39,41 @@ impl Sight<'_> {
         self.any(&policy.filter, record) && !self.any(&policy.validate, record)
     }
 
-    /// Whether the caller may read a field. No record makes a difference to that.
+    /// Whether the caller may read a field on every record, whatever the records are.
     pub fn reads(&self, of: usize, field: &str) -> bool {
-        let Some((_, _, rule)) = self.rules.fields.iter().find(|(owner, name, _)| (*owner, *name) == (of, field))
-        else {
-            return true;
-        };
-        match rule {
-            FieldRule::Authentication(claims) | FieldRule::Claims(claims) => {
-                self.known && self.claim(*claims) == Some(true)
-            }
-            FieldRule::Record(_) => false,
-        }
+        self.rule_on(of, field).is_none_or(|rule| self.passes_on(rule, None))
     }
 
-    /// The same data with other values in all fields that the caller may not read, as far as no rule looks at them.
+    fn rule_on(&self, of: usize, field: &str) -> Option<&FieldRule> {
+        let found = self.rules.fields.iter().find(|(owner, name, _)| (*owner, *name) == (of, field));
+        found.map(|(_, _, rule)| rule)
+    }
+
+    fn passes_on(&self, rule: &FieldRule, record: Option<&Record>) -> bool {
+        let held = match rule {
+            FieldRule::Authentication(claims) | FieldRule::Claims(claims) => self.claim(*claims),
+            FieldRule::Record(condition) => record.and_then(|record| self.holds(condition, record)),
+        };
+        self.known && held == Some(true)
+    }
+
+    /// What is seen, without the values that rules on fields hide. A record without its name cannot be.
+    pub fn masked(&self) -> Data {
+        let mut seen = self.seen();
+        for (of, name, rule) in &self.rules.fields {
+            let hides = !matches!(rule, FieldRule::Authentication(_)) && *name != "name";
+            for record in seen.records.iter_mut().filter(|record| hides && record.of == *of) {
+                // Rules look at all that there is, hidden or not.
+                let whole = self.data.records.iter().find(|whole| (whole.of, &whole.id) == (*of, &record.id));
+                if !self.passes_on(rule, whole) {
+                    record.values.remove(name);
+                }
+            }
+        }
+        seen
+    }
+
+    /// The same data with other values in the fields that the caller may not read, as far as no rule looks at them.
     pub fn with_other_secrets(&self) -> Option<Data> {
         let mentioned = self.rules.mentions();
         let free = |of: usize, name: &str| {
@@ -61,11 +81,15 @@ impl Sight<'_> {
         };
         let free: Vec<_> = self.rules.fields.iter().filter(|(of, name, _)| free(*of, name)).collect();
         let mut other = self.data.clone();
-        for (of, name, _) in &free {
+        for (of, name, rule) in &free {
             if *of == HOLDING {
                 other.edges.iter_mut().for_each(|edge| edge.change(name));
             }
-            other.records.iter_mut().filter(|record| record.of == *of).for_each(|record| record.change(name));
+            for (record, whole) in other.records.iter_mut().zip(&self.data.records) {
+                if record.of == *of && !self.passes_on(rule, Some(whole)) {
+                    record.change(name);
+                }
+            }
         }
         (!free.is_empty()).then_some(other)
     }

@@ -111,7 +111,7 @@ impl Asked {
         let filter = if filter.is_empty() { String::new() } else { format!("where: {filter}") };
         question.text = if self.connection {
             let arguments = if filter.is_empty() { String::new() } else { format!("({filter})") };
-            format!("mutation {{ x: delete{name}s{arguments} {{ nodesDeleted }} }}")
+            format!("mutation {{ x: delete{name}s{arguments} {{ nodesDeleted relationshipsDeleted }} }}")
         } else {
             let info = "info { nodesCreated nodesDeleted }";
             format!(
@@ -122,7 +122,7 @@ impl Asked {
     }
 
     fn root(&self, n: u8) -> List {
-        let (name, of) = ROOTS[usize::from(n) % ROOTS.len()];
+        let (name, of) = ROOTS[[0, 1, 2, 3, 4, 5, 6, 3, 4, 4][usize::from(n)]];
         List { name, of, along: None, connects: true }
     }
 
@@ -211,13 +211,14 @@ impl Asked {
         if of.len() > 2 {
             return text;
         }
+        let ways = if let [one] = of { TYPES[*one].ways } else { &[] };
         for (at, (name, _)) in fields(of).into_iter().enumerate().skip(1) {
-            if self.fields >> at & 1 == 1 && self.fields >> 10 & 3 != 3 {
+            let is_key = ways.iter().any(|way| way.link == Link::By(name));
+            if self.fields >> at & 1 == 1 && self.fields >> 10 & 3 != 3 && (!is_key || self.parts & 128 != 0) {
                 question.fields.extend(of.iter().map(|of| (*of, name)));
                 let _ = write!(text, " {name}");
             }
         }
-        let ways = if let [one] = of { TYPES[*one].ways } else { &[] };
         for (at, below) in self.below.iter().enumerate().filter(|_| !ways.is_empty()) {
             let way = &ways[usize::from(below.way) % ways.len()];
             match way.link {

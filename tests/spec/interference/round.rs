@@ -89,7 +89,7 @@ impl Round {
         let (with, without) = (self.rules.sdl(), super::skeleton::sdl(|_| String::new(), |_, _| String::new()));
         let [full, seen, other] = ["", "-seen", "-other"].map(|end| principal(&format!("{name}{end}"), &side.caller));
         fill(world, &full.tenant, &with, &side.data).await;
-        fill(world, &seen.tenant, &without, &sight.seen()).await;
+        fill(world, &seen.tenant, &without, &sight.masked()).await;
         let others = sight.with_other_secrets();
         if let Some(data) = &others {
             fill(world, &other.tenant, &with, data).await;
@@ -109,7 +109,8 @@ impl Round {
     async fn compare(&self, world: &World, tenants: &Tenants, question: &Question) -> Result<(), String> {
         let full = pages(world, &tenants.full, question).await;
         let seen = pages(world, &tenants.seen, question).await;
-        if full != seen && !tenants.may_refuse(question, &full) {
+        let shown = tenants.without_notes(question, &full);
+        if shown != seen && !tenants.may_refuse(question, &shown) {
             return Err(differing(tenants, &question.text, "without what is hidden", &full, &seen));
         }
         if let Some(other) = &tenants.other {
@@ -126,8 +127,9 @@ impl Round {
         let before = [marks(world, before[0]).await, marks(world, before[1]).await];
         let full = pages(world, &tenants.full, question).await;
         let seen = pages(world, &tenants.seen, question).await;
-        let refused = full != seen;
-        if refused && !tenants.may_refuse(question, &full) {
+        let shown = tenants.without_notes(question, &full);
+        let refused = shown != seen;
+        if refused && !tenants.may_refuse(question, &shown) {
             return Err(differing(tenants, &question.text, "without what is hidden", &full, &seen));
         }
         // What is there afterwards: as before, but for what the change did where nothing is hidden.
@@ -146,7 +148,29 @@ impl Round {
     }
 }
 
+/// What is said of a value that a rule on its field hides.
+const NOTE: &str = "a rule refuses reading this field";
+
 impl Tenants {
+    /// Answers without the errors that stand beside hidden values, which are null. Those of a name stay: a record without one is none.
+    fn without_notes(&self, question: &Question, answers: &[Json]) -> Vec<Json> {
+        let unread = question.fields.iter().any(|field| self.unread.contains(field));
+        let is_note = |error: &Json| {
+            let last = error["path"].as_array().and_then(|path| path.last()).and_then(Json::as_str);
+            error["message"] == NOTE && last != Some("name")
+        };
+        let mut shown = answers.to_vec();
+        for errors in shown.iter_mut().filter_map(|answer| answer.get_mut("errors")).filter(|_| unread) {
+            if let Some(all) = errors.as_array_mut() {
+                all.retain(|error| !is_note(error));
+                if all.is_empty() {
+                    *errors = Json::Null;
+                }
+            }
+        }
+        shown
+    }
+
     /// Whether an answer is a refusal that the rules ask for.
     fn may_refuse(&self, question: &Question, answers: &[Json]) -> bool {
         let codes = answers.iter().flat_map(|answer| answer["errors"].as_array().into_iter().flatten());

@@ -62,7 +62,7 @@ pub enum Wanted {
     Gold,
 }
 
-/// A rule on a field, decided by claims alone; or by the record, which no field's may be.
+/// A rule on a field, decided by claims alone or by the record.
 #[derive(Debug, Clone)]
 pub enum FieldRule {
     Authentication(Claims),
@@ -145,13 +145,18 @@ impl Rules {
         self.types.iter().any(|policy| !policy.validate.is_empty())
     }
 
-    /// The fields that rules on types speak of, so that what is visible may depend on them.
+    /// The fields that rules speak of, so that what may be seen may depend on them.
     pub fn mentions(&self) -> Vec<(usize, &'static str)> {
         let mut found = Vec::new();
         for (of, policy) in self.types.iter().enumerate() {
             let rules = policy.filter.iter().chain(&policy.validate);
             for rule in rules.filter(|rule| !matches!(rule.form, Form::Claims | Form::NotClaims)) {
                 rule.node.mentions(&[of], &mut |of, name| found.push((of, name)));
+            }
+        }
+        for (of, _, rule) in &self.fields {
+            if let FieldRule::Record(condition) = rule {
+                condition.mentions(&[*of], &mut |of, name| found.push((of, name)));
             }
         }
         found
@@ -213,9 +218,9 @@ fn field_rule() -> impl Strategy<Value = (usize, &'static str, FieldRule)> {
     })
 }
 
-/// Rules on everything, or on little. One ontology in five refuses, most have rules on fields.
+/// Rules on everything, or on little. One ontology in three refuses, most have rules on fields.
 pub fn rules() -> impl Strategy<Value = Rules> {
-    prop_oneof![4 => Just(false), 1 => Just(true)].prop_flat_map(|validating| {
+    prop_oneof![2 => Just(false), 1 => Just(true)].prop_flat_map(|validating| {
         let types: Vec<_> = (0..TYPES.len()).map(|of| policy(of, validating)).collect();
         let on = |fields: Vec<(usize, &'static str)>| {
             claims().prop_map(move |claims| {
@@ -225,7 +230,11 @@ pub fn rules() -> impl Strategy<Value = Rules> {
         let secrets = on((0..TYPES.len()).map(|of| (of, SECRET)).collect());
         let columns = TYPES.iter().enumerate().flat_map(|(of, ty)| ty.columns.iter().map(move |name| (of, *name)));
         let keys = on(columns.collect());
-        let fields = prop_oneof![3 => Just(Vec::new()), 3 => vec(field_rule(), 1..4), 3 => secrets, 2 => keys];
+        let edges =
+            claims().prop_map(|claims| EDGE_FIELDS.map(|name| (HOLDING, name, FieldRule::Authentication(claims))));
+        let edges = edges.prop_map(Vec::from);
+        let some = vec(field_rule(), 1..4);
+        let fields = prop_oneof![2 => Just(Vec::new()), 2 => some, 3 => secrets, 4 => keys, 2 => edges];
         (types, fields).prop_map(|(types, fields)| Rules { types, fields })
     })
 }

@@ -175,16 +175,22 @@ impl<'r> Draft<'r> {
             figures: Vec::new(),
         };
         let outcome = self.answered(read.clone(), operation).await?;
+        let mut unread = false;
         let found: Vec<Found> = rows(&read, &outcome)
             .iter()
             .filter_map(|row| match row.as_list()? {
                 [Value::Text(id), values @ ..] => {
+                    unread |= values.contains(&Value::Hidden);
                     let record = Ref { of: entity.name.clone(), id: id.clone() };
                     Some(Found { record, values: values.to_vec() })
                 }
                 _ => None,
             })
             .collect();
+        if unread {
+            let message = format!("a field of {} that the change begins from may not be read", entity.name);
+            return Err(Fault::client(Code::Forbidden, message));
+        }
         if found.len() > most {
             let message = format!("more than {most} records match (`limits.change_ops`); narrow `where`");
             return Err(Fault::client(Code::TooExpensive, message));
@@ -194,10 +200,9 @@ impl<'r> Draft<'r> {
 
     /// The outcome of a read that looks for records to touch.
     pub async fn answered(&self, read: Read, operation: Operation) -> Result<Value, Fault> {
-        let place = read.place;
         let allowed = guard::read_for(self.run.principal, self.ontology(), read, operation)?;
         let allowed = cross::resolved(&self.run, allowed).await?;
-        self.run.reader(place).read(&allowed, self.run.call).await
+        self.run.ask(&allowed).await
     }
 
     /// Links two records along a relationship field of the first.
