@@ -11,8 +11,11 @@ use quipu_resolvers::{Engine, Ports, Settings};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::audit::scribe::Writing;
+use crate::audit::watching::{Watched, Watching};
+use crate::audit::{self, Scribe, Trail};
 use crate::config::{CacheUrl, Config, ConfigError};
-use crate::http::{self, AppState, Parts};
+use crate::http::{self, AppState, Gateway, Parts};
 use crate::ingest::chunk::{self, TokenCount, Words};
 use crate::ingest::documents::Splitter;
 use crate::ingest::embed::LazyEmbedder;
@@ -151,9 +154,15 @@ impl App {
             tracing::warn!(%tenant, %fault, "the tenant's own graph is away; the others are served without it, and it is tried again");
         }
         let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Metrics(error.to_string()))?);
+        let (watching, writing) = self.watching();
+        let gateway: Arc<dyn Gateway> = match &watching {
+            Some(watching) => Arc::new(Watched::over(self.tenants.clone(), watching.clone())),
+            None => self.tenants.clone(),
+        };
         let state = AppState::new(Parts {
             config: self.config.clone(),
-            gateway: self.tenants.clone(),
+            gateway,
+            watching: watching.clone(),
             readiness: Arc::new(Probes {
                 ports: self.ports.clone(),
                 own_graphs: self.stores.of_tenants.keys().cloned().collect(),
@@ -164,11 +173,38 @@ impl App {
             metrics: metrics.clone(),
         })?;
         let mut background = self.background(metrics);
+        background.spawn(writing.run());
+        if let Some(keep) = self.config.audit.keep {
+            background.spawn(audit::aging(
+                self.stores.trail.clone(),
+                self.tenants.clone(),
+                self.ports.clock.clone(),
+                keep,
+            ));
+        }
         let served = http::serve(listener, state, shutdown).await;
+        if let Some(watching) = watching
+            && !watching.scribe.settled().await
+        {
+            tracing::error!("the process ends before its audit trail was written");
+        }
         // Whatever is cut off here is a transaction that did not happen; its position says where to go on.
         background.shutdown().await;
         self.stores.close().await;
         served.map_err(AppError::Serve)
+    }
+
+    /// What sees operations for the audit trail, if anything is to be kept, and what writes it.
+    fn watching(&self) -> (Option<Watching>, Writing) {
+        let (scribe, writing) = Scribe::new(self.stores.trail.clone());
+        let settings = &self.config.audit;
+        let (kinds, variables, clock) = (settings.record, settings.variables, self.ports.clock.clone());
+        (kinds.any().then_some(Watching { scribe, kinds, variables, clock }), writing)
+    }
+
+    /// The audit trail.
+    pub fn trail(&self) -> Arc<dyn Trail> {
+        self.stores.trail.clone()
     }
 
     /// What goes on beside the requests: newly published ontologies, what other processes wrote, and vectors.

@@ -12,6 +12,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use toml::de::DeTable;
 
+mod audit;
 mod claims;
 mod form;
 mod issuers;
@@ -21,11 +22,13 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{AuditKinds, AuditVariables};
 pub use claims::{ANY, Algorithms, ClaimPath, RequiredClaims, SpokenFor, Texts};
 pub use form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Tenancy, VectorsUrl, duration};
 pub use issuers::{Issuer, KeySource, issuer_settings, may_be_asked};
 pub use sections::{
-    Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store, Vectors,
+    Audit, Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store,
+    Vectors,
 };
 pub use tables::OpenTables;
 pub use tenants::TenantGraph;

@@ -4,6 +4,7 @@
 //! crate holds what surrounds them: configuration, tenants, HTTP, authentication, ingestion and the stores.
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod config;

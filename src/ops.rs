@@ -304,8 +304,14 @@ mod tests {
         traced.trace().looked_up(KeyKind::Result, Lookup::Hit);
         traced.trace().looked_up(KeyKind::Embedding, Lookup::Failed);
         drop(traced);
-        let answer =
-            |refused, errors, operation| Answer { body: Bytes::new(), refused, errors, operation, position: None };
+        let answer = |refused, errors, operation| Answer {
+            body: Bytes::new(),
+            refused,
+            errors,
+            codes: Vec::new(),
+            operation,
+            position: None,
+        };
         metrics.answered(&answer(None, 0, Some("query")), Some(Duration::from_millis(3)));
         metrics.answered(&answer(None, 1, Some("query")), Some(Duration::from_millis(3)));
         metrics.answered(&answer(Some(Code::TooExpensive), 1, None), None);

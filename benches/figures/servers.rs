@@ -51,6 +51,7 @@ pub async fn ours(world: World) {
     let parts = Parts {
         config,
         gateway: Arc::new(One { engine: world.engine, bound: world.bound }),
+        watching: None,
         readiness: Arc::new(Ready),
         clock: Arc::new(SystemClock),
         metrics: Arc::new(Metrics::new().expect("metrics")),

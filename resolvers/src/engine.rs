@@ -122,6 +122,10 @@ impl Engine {
         let mut planner = Planner::new(&bound.served, &self.settings.limits, &self.settings.cursor_secret);
         let roots: Vec<Rooted> =
             asked.iter().map(|asked| rooted(&mut planner, asked, sort)).collect::<Result<_, _>>()?;
+        ask.trace.about(|about| {
+            about.operation = Some(sort.as_str());
+            roots.iter().filter_map(|root| root.job.as_ref().ok()).for_each(|job| job.touched(&mut about.types));
+        });
         let price = roots.iter().filter_map(|root| root.job.as_ref().ok()).map(cost::job).fold(0, u64::saturating_add);
         let limit = self.settings.limits.price;
         if price > limit {

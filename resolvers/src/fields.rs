@@ -1,5 +1,6 @@
 //! Fields planned: what is asked of the API becomes reads of stores and the shape of the answer. One `match` on a field's source.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quipu_schema::ontology::{EdgeType, PageLimit};
@@ -71,6 +72,34 @@ pub(crate) enum Job {
     Write(mutate::Write),
     /// Watches.
     Watch(watch::Watch),
+}
+
+impl Job {
+    /// Adds the types that it reads, writes or watches, at any level.
+    pub fn touched(&self, types: &mut BTreeSet<String>) {
+        let mut of_plan = |plan: &Plan| plan.touched(types);
+        match self {
+            Self::Nothing => {}
+            Self::Read(plan, _) => of_plan(plan),
+            Self::Similar(similar) => of_plan(&similar.plan),
+            Self::Search(search) => of_plan(&search.plan),
+            Self::Write(write) => {
+                write.plan.iter().for_each(of_plan);
+                types.insert(write.of.clone());
+            }
+            Self::Watch(watch) => {
+                watch.nodes.iter().chain(&watch.rows).for_each(|(_, plan)| of_plan(plan));
+                types.extend(watch.of.iter().cloned());
+            }
+        }
+    }
+}
+
+impl Plan {
+    fn touched(&self, types: &mut BTreeSet<String>) {
+        self.read.touched(types);
+        self.crossings.iter().for_each(|crossing| crossing.plan.touched(types));
+    }
 }
 
 /// Plans the fields of one request.

@@ -159,6 +159,8 @@ pub struct Answer {
     pub refused: Option<Code>,
     /// Number of errors in the response.
     pub errors: usize,
+    /// Their codes, each once.
+    pub codes: Vec<Code>,
     /// What kind of operation ran, once that is known: `query`, `mutation`, `subscription`.
     pub operation: Option<&'static str>,
     /// How far the tenant's log has come by what was written, for a later [`Ask::position`]; also when the answer has errors, since

@@ -20,7 +20,7 @@ mod cache;
 mod trace;
 
 pub use cache::{Cache, CacheKey, Counters, Found, KeyKind};
-pub use trace::{CACHED, Lookup, Statement, StoreName, Trace};
+pub use trace::{About, CACHED, Lookup, Statement, StoreName, Trace};
 
 /// What a call into a port belongs to: the request's deadline and its trace.
 #[derive(Debug, Clone, Copy)]

@@ -4,6 +4,8 @@
 //! index when the read has several targets. The *outcome* of a read is the list of its rows, or, when a total or aggregates are
 //! asked for as well, the list `[rows, total, figures]` with null for what was not asked.
 
+use std::collections::BTreeSet;
+
 use quipu_schema::api::Figure;
 use quipu_schema::ontology::{Direction, Scalar};
 use quipu_schema::policy::{Operator, Quantifier};
@@ -284,6 +286,18 @@ impl Read {
     /// True when the outcome is `[rows, total, figures]` and not the bare list of rows.
     pub fn is_composite(&self) -> bool {
         self.total || !self.figures.is_empty()
+    }
+
+    /// Adds the types of all records that it asks for, related ones in conditions left out.
+    pub(crate) fn touched(&self, types: &mut BTreeSet<String>) {
+        for target in &self.targets {
+            types.insert(target.of.clone());
+            for pick in &target.picks {
+                if let Pick::Read(inner) = pick {
+                    inner.touched(types);
+                }
+            }
+        }
     }
 
     /// Position of the first pick in a row.

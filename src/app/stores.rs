@@ -8,6 +8,7 @@ use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
 use crate::app::AppError;
+use crate::audit::Trail;
 use crate::config::{Config, ConfigError, GraphUrl, MetadataUrl, Secret, Tenancy, TenantGraph, VectorsUrl};
 use crate::ingest::embed::ModelConfig;
 use crate::stores::apart;
@@ -24,6 +25,8 @@ pub struct Stores {
     pub graph: Arc<dyn Graph>,
     /// Rows, registry, log and ontologies.
     pub metadata: Arc<dyn Metadata>,
+    /// The audit trail, beside the log.
+    pub trail: Arc<dyn Trail>,
     /// Vectors.
     pub vectors: Arc<dyn Vectors>,
     /// The Neo4j server that `graph.url` names.
@@ -44,9 +47,12 @@ impl Stores {
         let (neo4j, of_tenants, postgres, qdrant) =
             tokio::try_join!(open_neo4j(config), open_of_tenants(config), open_postgres(config), open_qdrant(config))?;
         let mut embedded = None;
-        let metadata: Arc<dyn Metadata> = match &postgres {
-            Some(postgres) => Arc::new(postgres.clone()),
-            None => Arc::new(file(&mut embedded, config).await?.metadata()),
+        let (metadata, trail): (Arc<dyn Metadata>, Arc<dyn Trail>) = match &postgres {
+            Some(postgres) => (Arc::new(postgres.clone()), Arc::new(postgres.clone())),
+            None => {
+                let metadata = file(&mut embedded, config).await?.metadata();
+                (Arc::new(metadata.clone()), Arc::new(metadata))
+            }
         };
         let neo4j = neo4j.map(|neo4j| neo4j.with_rows(metadata.clone()));
         let of_tenants: BTreeMap<TenantId, Neo4j> =
@@ -68,7 +74,7 @@ impl Stores {
                 apart::over(Arc::new(vectors), graph.clone(), metadata.clone())
             }
         };
-        Ok(Self { graph, metadata, vectors, neo4j, of_tenants, embedded, postgres })
+        Ok(Self { graph, metadata, trail, vectors, neo4j, of_tenants, embedded, postgres })
     }
 
     /// Migrates what is not migrated when it is opened.

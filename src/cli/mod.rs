@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::config::Config;
 
 mod adopt;
+mod audit;
 mod caller;
 mod demo;
 mod explain;
@@ -65,6 +66,8 @@ enum Command {
     Adopt(adopt::Adopt),
     Explain(explain::Explain),
     #[command(subcommand)]
+    Audit(audit::Audit),
+    #[command(subcommand)]
     Policy(policy::Policy),
     Status(status::Status),
     Rebuild(rebuild::Rebuild),
@@ -105,6 +108,7 @@ impl Cli {
             Command::Import(import) => block_on(import.run(load()?)),
             Command::Adopt(adopt) => block_on(adopt.run(load()?)),
             Command::Explain(explain) => block_on(explain.run(load()?)),
+            Command::Audit(audit) => block_on(audit.run(load()?)),
             Command::Policy(policy) => policy.run(),
             Command::Status(status) => block_on(status.run(load()?)),
             Command::Rebuild(rebuild) => block_on(rebuild.run(load()?)),

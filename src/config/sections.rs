@@ -10,6 +10,7 @@ use std::time::Duration;
 use quipu_resolvers as engine;
 use quipu_resolvers::guard::TenantId;
 
+use super::audit::{AuditKinds, AuditVariables};
 use super::form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, Tenancy, VectorsUrl};
 use super::tables::OpenTables;
 use super::{Issuer, TenantGraph};
@@ -239,6 +240,16 @@ sections! {
         secret: Option<Secret> = None;
         /// A file with that key, instead of `secret`.
         secret_file: Option<PathBuf> = None;
+    }
+
+    /// The trail of who did what, kept beside the log of changes, each record chained to the one before it.
+    audit: Audit {
+        /// What is kept: "reads", "writes", "subscriptions", "refusals", "administration".
+        record: AuditKinds = AuditKinds::default();
+        /// What is kept of an operation's variables: "none", their "names", or their "values" too.
+        variables: AuditVariables = AuditVariables::Names;
+        /// How long records are kept, like "8760h"; for ever when not set.
+        keep: Option<Duration> = None;
     }
 
     /// Limits of a request; each is checked before the work that it bounds.

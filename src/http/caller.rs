@@ -29,6 +29,9 @@ impl AppState {
             tracing::info!(%reason, "credentials refused");
             let refusal = Refusal::unauthenticated();
             self.metrics.refused(refusal.code);
+            if let Some(watching) = &self.watching {
+                watching.credentials_refused(&reason.to_string());
+            }
             refusal
         };
         let verified = match token {

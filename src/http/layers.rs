@@ -21,6 +21,21 @@ use super::state::AppState;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_ID: usize = 128;
 
+tokio::task_local! {
+    /// The request that the present task works on.
+    static REQUEST: Arc<str>;
+}
+
+/// Names the request that the present task works on, if it works on one.
+pub fn current_request() -> Option<Arc<str>> {
+    REQUEST.try_with(Arc::clone).ok()
+}
+
+/// Runs work as part of a request.
+pub(super) async fn within<T>(id: Arc<str>, work: impl Future<Output = T>) -> T {
+    REQUEST.scope(id, work).await
+}
+
 /// Names a request in the log and to the client.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub Arc<str>);
@@ -49,7 +64,7 @@ pub(super) async fn around(State(state): State<Arc<AppState>>, mut request: Requ
         tracing::info!(status = response.status().as_u16(), took_ms, "answered");
         response
     };
-    let mut response = work.instrument(span).await;
+    let mut response = within(id.clone(), work.instrument(span)).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

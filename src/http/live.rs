@@ -16,6 +16,7 @@ use super::admission::StreamPlace;
 use super::caller::Caller;
 use super::graphql::{ask, too_late};
 use super::kind::{Kind, kind_of};
+use super::layers;
 use super::operation::Operation;
 use super::outbox::NotTaken;
 use super::reply::Refusal;
@@ -77,7 +78,8 @@ impl Place {
 /// Runs an operation to its end; a panic ends this operation alone.
 pub(super) async fn operate(state: &AppState, live: Live, place: Place, channel: impl Channel + Send + Sync) {
     let request_id = live.request_id.clone();
-    let ended = AssertUnwindSafe(relay(state, live, place, &channel)).catch_unwind().await;
+    let work = layers::within(request_id.clone(), relay(state, live, place, &channel));
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
     match ended {
         Ok(Ok(())) => channel.complete(),
         Ok(Err(Ended::Refused(body))) => channel.fail(body),

@@ -29,6 +29,7 @@ mod socket;
 mod state;
 
 pub use gateway::{Absent, Condition, Gateway, Probe, Readiness, TenantApi};
+pub use layers::current_request;
 pub use state::{AppState, Parts};
 
 use reply::Refusal;

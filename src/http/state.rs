@@ -10,6 +10,7 @@ use super::admission::{Admission, Streams};
 use super::gateway::{Gateway, Readiness};
 use super::health::Probed;
 use super::playground::{DemoTenant, PlaygroundConfig};
+use crate::audit::watching::Watching;
 use crate::auth::Authenticator;
 use crate::config::{Config, ConfigError};
 use crate::ops::Metrics;
@@ -20,6 +21,8 @@ pub struct Parts {
     pub config: Config,
     /// The tenants and their APIs.
     pub gateway: Arc<dyn Gateway>,
+    /// Sees what is refused before an API is asked, for the audit trail.
+    pub watching: Option<Watching>,
     /// How the stores and the model are.
     pub readiness: Arc<dyn Readiness>,
     /// The time.
@@ -32,6 +35,7 @@ pub struct Parts {
 pub struct AppState {
     pub(super) config: Config,
     pub(super) gateway: Arc<dyn Gateway>,
+    pub(super) watching: Option<Watching>,
     pub(super) readiness: Arc<dyn Readiness>,
     pub(super) probed: Probed,
     pub(super) clock: Arc<dyn Clock>,
@@ -48,7 +52,7 @@ pub struct AppState {
 impl AppState {
     /// Fails when the configuration has no key to verify tokens with, or names a file of tokens that cannot be read.
     pub fn new(parts: Parts) -> Result<Arc<Self>, ConfigError> {
-        let Parts { config, gateway, readiness, clock, metrics } = parts;
+        let Parts { config, gateway, watching, readiness, clock, metrics } = parts;
         let authenticator = Authenticator::new(&config, clock.clone())?;
         let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue);
         let streams = Streams::new(config.live.per_tenant);
@@ -57,6 +61,7 @@ impl AppState {
         Ok(Arc::new(Self {
             config,
             gateway,
+            watching,
             readiness,
             probed: Probed::default(),
             clock,

@@ -50,3 +50,13 @@ pub(super) fn last_of_portion(lengths: &[(i64, i64)]) -> Option<i64> {
 pub(super) fn number(stored: i64) -> u64 {
     u64::try_from(stored).unwrap_or_default()
 }
+
+/// A number as it is stored.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A stored hash; zeros for what is none.
+pub(super) fn hash(stored: &[u8]) -> [u8; 32] {
+    stored.try_into().unwrap_or_default()
+}

@@ -16,6 +16,7 @@ use super::known::Known;
 use super::sql::names::{Names, UNKNOWN};
 
 mod accept;
+mod audit;
 mod check;
 mod foreign;
 mod holdings;

@@ -24,6 +24,7 @@ use super::sql::{self, Dialect, Parameter, Statement, names::Names};
 
 mod accept;
 mod apart;
+mod audit;
 mod codes;
 mod connections;
 mod covered;

@@ -2,7 +2,7 @@ use super::quipu::{FARM, Quipu};
 use base64::Engine as _;
 use serde_json::Value as Json;
 
-const COMMANDS: [&str; 8] = ["demo", "serve", "migrate", "ontology", "token", "import", "explain", "policy"];
+const COMMANDS: [&str; 9] = ["demo", "serve", "migrate", "ontology", "token", "import", "explain", "policy", "audit"];
 
 #[test]
 fn help_says_what_each_command_is_for() {

@@ -28,6 +28,7 @@ pub mod qdrant;
 mod reads;
 mod searches;
 pub mod servers;
+mod trail;
 mod visibility;
 mod whereabouts;
 mod windows;

@@ -57,6 +57,7 @@ fn answer(data: Value, operation: &'static str) -> Answer {
         body: json!({"data": data}).to_string().into(),
         refused: None,
         errors: 0,
+        codes: Vec::new(),
         operation: Some(operation),
         position: None,
     }
@@ -64,7 +65,14 @@ fn answer(data: Value, operation: &'static str) -> Answer {
 
 fn refused(code: Code, message: &str) -> Answer {
     let body = json!({"errors": [{"message": message, "extensions": {"code": code.as_str()}}]});
-    Answer { body: body.to_string().into(), refused: Some(code), errors: 1, operation: None, position: None }
+    Answer {
+        body: body.to_string().into(),
+        refused: Some(code),
+        errors: 1,
+        codes: vec![code],
+        operation: None,
+        position: None,
+    }
 }
 
 fn refusal_in(query: &str) -> Option<Answer> {
@@ -107,7 +115,14 @@ impl TenantApi for Double {
         }
         if query.contains("partial") {
             let body = json!({"data": {"a": null}, "errors": [{"message": "a failed", "path": ["a"]}]}).to_string();
-            return Answer { body: body.into(), refused: None, errors: 1, operation: Some("query"), position: None };
+            return Answer {
+                body: body.into(),
+                refused: None,
+                errors: 1,
+                codes: Vec::new(),
+                operation: Some("query"),
+                position: None,
+            };
         }
         let operation = if query.starts_with("mutation") { "mutation" } else { "query" };
         answer(json!({"tenant": principal.tenant.as_str(), "roles": principal.claims["roles"]}), operation)

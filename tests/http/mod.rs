@@ -14,6 +14,6 @@ mod real;
 mod server;
 pub mod signing;
 mod skew;
-mod socket;
+pub mod socket;
 mod status;
 mod websocket;

@@ -64,6 +64,7 @@ pub async fn start_by(
     config.auth.secret = Some(Secret::new(KEY));
     change(&mut config);
     let parts = Parts {
+        watching: None,
         config: config.clone(),
         gateway,
         readiness: Arc::new(health),

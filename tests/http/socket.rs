@@ -1,5 +1,6 @@
 //! A client for WebSockets.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -16,7 +17,12 @@ pub struct Client(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Client {
     pub async fn open(server: &Server, subprotocol: Option<&str>, token: Option<&str>) -> Self {
-        let mut request = format!("ws://{}/graphql", server.address).into_client_request().unwrap();
+        Self::at(server.address, subprotocol, token).await
+    }
+
+    /// A socket to whatever listens there.
+    pub async fn at(address: SocketAddr, subprotocol: Option<&str>, token: Option<&str>) -> Self {
+        let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
         if let Some(name) = subprotocol {
             request.headers_mut().insert("sec-websocket-protocol", name.parse().unwrap());
         }

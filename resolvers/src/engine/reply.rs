@@ -13,7 +13,8 @@ use crate::plan::Sort;
 pub(super) fn refusal(fault: &Fault) -> Answer {
     let errors = [shown(fault)];
     let body = json!({ "errors": errors }).to_string();
-    Answer { body: Bytes::from(body), refused: Some(fault.code()), errors: 1, operation: None, position: None }
+    let codes = vec![fault.code()];
+    Answer { body: Bytes::from(body), refused: Some(fault.code()), errors: 1, codes, operation: None, position: None }
 }
 
 /// A response with what validation found.
@@ -34,7 +35,9 @@ pub(super) fn invalid(errors: &[ServerError]) -> Answer {
     });
     let refused = if parse_failed { Code::GraphqlParseFailed } else { Code::GraphqlValidationFailed };
     let body = json!({ "errors": shown }).to_string();
-    Answer { body: Bytes::from(body), refused: Some(refused), errors: shown.len(), operation: None, position: None }
+    let codes = vec![refused];
+    let errors = shown.len();
+    Answer { body: Bytes::from(body), refused: Some(refused), errors, codes, operation: None, position: None }
 }
 
 /// A response with data and the errors of its fields, and with the position that was written up to.
@@ -55,7 +58,14 @@ pub(super) fn executed(data: &[u8], errors: &[FieldError], sort: Sort, position:
         body.extend_from_slice(b"\"}");
     }
     body.push(b'}');
-    Answer { body: Bytes::from(body), refused: None, errors: errors.len(), operation: Some(sort.as_str()), position }
+    let mut codes = Vec::new();
+    for code in errors.iter().map(|error| error.fault.code()) {
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    let (errors, operation) = (errors.len(), Some(sort.as_str()));
+    Answer { body: Bytes::from(body), refused: None, errors, codes, operation, position }
 }
 
 fn of_field(error: &FieldError) -> Json {

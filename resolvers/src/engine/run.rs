@@ -45,6 +45,7 @@ impl<'r> Run<'r> {
         if allowed.masks() {
             guard::unmask(allowed.get(), &mut outcome);
         }
+        self.call.trace.about(|about| about.records += rows(allowed.get(), &outcome).len() as u64);
         Ok(outcome)
     }
 
@@ -55,6 +56,8 @@ impl<'r> Run<'r> {
         if allowed.masks() {
             outcomes.iter_mut().for_each(|outcome| guard::unmask(allowed.get(), outcome));
         }
+        let brought = || outcomes.iter().map(|outcome| rows(allowed.get(), outcome).len() as u64).sum::<u64>();
+        self.call.trace.about(|about| about.records += brought());
         Ok(outcomes)
     }
 

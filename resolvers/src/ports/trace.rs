@@ -1,7 +1,8 @@
 //! What a request did to the stores, for counters and for `explain`.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::KeyKind;
@@ -16,6 +17,18 @@ pub struct Trace {
     looked_up: [[AtomicU64; Lookup::ALL.len()]; CACHED.len()],
     batches: Mutex<Vec<usize>>,
     kept: Option<Mutex<Vec<Statement>>>,
+    about: OnceLock<Mutex<About>>,
+}
+
+/// What a request was about, for whoever keeps a trail of who did what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// `query`, `mutation` or `subscription`, once it was understood.
+    pub operation: Option<&'static str>,
+    /// Types that it reads, writes or watches, at any level.
+    pub types: BTreeSet<String>,
+    /// Records that root fields and loaders brought; those inside of others are not counted.
+    pub records: u64,
 }
 
 /// One statement that a store ran.
@@ -145,6 +158,23 @@ impl Trace {
     fn lookups_of(&self, kind: KeyKind, lookup: Lookup) -> Option<&AtomicU64> {
         let kind = CACHED.iter().position(|known| *known == kind)?;
         self.looked_up[kind].get(lookup as usize)
+    }
+
+    /// Asks for what the request is about to be noted, too.
+    pub fn tell_about(&self) {
+        let _ = self.about.set(Mutex::default());
+    }
+
+    /// Notes something of what the request is about, where that is asked for.
+    pub fn about(&self, note: impl FnOnce(&mut About)) {
+        if let Some(about) = self.about.get() {
+            note(&mut about.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// What was noted so far, where it was asked for.
+    pub fn told(&self) -> Option<About> {
+        Some(self.about.get()?.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// Whether whole statements are kept.

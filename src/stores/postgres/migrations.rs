@@ -6,8 +6,10 @@ use sqlx::{AssertSqlSafe, Connection, query, query_as, query_scalar, raw_sql};
 use super::open::{OpenError, Options};
 use crate::stores::migrations::{Migration, Plan, Ran, compare, missing};
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "store", text: include_str!("../../../graph-migrations/postgres/0001_store.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "store", text: include_str!("../../../graph-migrations/postgres/0001_store.sql") },
+    Migration { number: 4, name: "audit", text: include_str!("../../../graph-migrations/postgres/0004_audit.sql") },
+];
 
 /// What migrating would run. Nothing is written.
 ///

@@ -235,7 +235,11 @@ pub fn rules() -> impl Strategy<Value = Rules> {
         let edges = edges.prop_map(Vec::from);
         let some = vec(field_rule(), 1..4);
         let fields = prop_oneof![2 => Just(Vec::new()), 2 => some, 3 => secrets, 4 => keys, 2 => edges];
-        (types, fields).prop_map(|(types, fields)| Rules { types, fields })
+        (types, fields).prop_map(|(types, mut fields)| {
+            let mut seen = std::collections::BTreeSet::new();
+            fields.retain(|(of, name, _)| seen.insert((*of, *name)));
+            Rules { types, fields }
+        })
     })
 }
 
