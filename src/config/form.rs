@@ -240,6 +240,7 @@ pub fn duration(text: &str) -> Option<Duration> {
 
 impl Form for Duration {
     const EXPECTED: &'static str = "a duration like \"30s\", \"500ms\" or \"1h\"";
+    const EXAMPLE: &'static str = "\"1h\"";
 
     fn take(raw: &Raw<'_>) -> Option<Self> {
         duration(raw.text()?)
