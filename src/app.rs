@@ -31,9 +31,11 @@ use crate::tenants::Tenants;
 
 mod follow;
 mod probes;
+mod rotation;
 mod stores;
 
 use probes::Probes;
+use rotation::Rotation;
 use stores::Stores;
 pub use stores::plans;
 
@@ -77,6 +79,7 @@ pub enum AppError {
 /// What instances share over Redis.
 #[derive(Clone)]
 struct Shared {
+    redis: Redis,
     bus: Arc<RedisBus>,
     cache: Arc<RedisCache>,
 }
@@ -95,7 +98,7 @@ pub struct App {
     pub embedder: LazyEmbedder,
     /// Keeps vectors in step with the log.
     pub relay: Relay,
-    stores: Stores,
+    stores: Arc<Stores>,
     /// What is shared with other instances, if there is such a thing.
     shared: Option<Shared>,
 }
@@ -112,7 +115,7 @@ impl App {
             // Whoever has no key to sign with makes no cursors that another process could open.
             cursor_secret: config.cursor_key().unwrap_or_else(|_| rand::random::<[u8; 32]>().to_vec()),
         };
-        let stores = Stores::open(&config).await?;
+        let stores = Arc::new(Stores::open(&config).await?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let shared = open_redis(&config).await?;
         let (bus, cache): (Arc<dyn Bus>, Arc<dyn Cache>) = match &shared {
@@ -159,6 +162,7 @@ impl App {
             Some(watching) => Arc::new(Watched::over(self.tenants.clone(), watching.clone())),
             None => self.tenants.clone(),
         };
+        let rotation = Rotation::of(&self.config, &self.stores, self.shared.as_ref());
         let state = AppState::new(Parts {
             config: self.config.clone(),
             gateway,
@@ -168,6 +172,7 @@ impl App {
                 own_graphs: self.stores.of_tenants.keys().cloned().collect(),
                 embedder: self.embedder.clone(),
                 shared: self.shared.clone(),
+                rotation: rotation.clone(),
             }),
             clock: self.ports.clock.clone(),
             metrics: metrics.clone(),
@@ -181,6 +186,9 @@ impl App {
                 self.ports.clock.clone(),
                 keep,
             ));
+        }
+        if let Some(rotation) = rotation {
+            background.spawn(rotation.follow());
         }
         let served = http::serve(listener, state, shutdown).await;
         if let Some(watching) = watching
@@ -267,15 +275,21 @@ fn sizer_of(embedder: &LazyEmbedder, runtime: &tokio::runtime::Handle) -> (Arc<d
 
 /// Connects to what is shared with other instances, when it is configured.
 async fn open_redis(config: &Config) -> Result<Option<Shared>, AppError> {
+    let Some(options) = redis_options(config)? else { return Ok(None) };
+    let redis = Redis::open(options).await?;
+    let cache = RedisCache::new(&redis, config.cache.value_bytes.0, redis::PATIENCE);
+    let bus = Arc::new(RedisBus::new(&redis));
+    Ok(Some(Shared { redis, bus, cache: Arc::new(cache) }))
+}
+
+/// How what is shared is reached, the password of a file included.
+fn redis_options(config: &Config) -> Result<Option<redis::Options>, ConfigError> {
     let CacheUrl::Redis(url) = &config.cache.url else { return Ok(None) };
-    let options = redis::Options {
+    Ok(Some(redis::Options {
         url: url.text().to_owned(),
         password: config.cache_password()?,
         prefix: config.cache.prefix.clone(),
-    };
-    let redis = Redis::open(options).await?;
-    let cache = RedisCache::new(&redis, config.cache.value_bytes.0, redis::PATIENCE);
-    Ok(Some(Shared { bus: Arc::new(RedisBus::new(&redis)), cache: Arc::new(cache) }))
+    }))
 }
 
 fn cores() -> usize {

@@ -24,11 +24,14 @@ mod tests;
 
 pub use audit::{AuditKinds, AuditVariables};
 pub use claims::{ANY, Algorithms, ClaimPath, RequiredClaims, SpokenFor, Texts};
-pub use form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Tenancy, VectorsUrl, duration};
+pub use form::{
+    ByteSize, CacheUrl, ClientCertificate, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Tenancy, VectorsUrl,
+    duration,
+};
 pub use issuers::{Issuer, KeySource, issuer_settings, may_be_asked};
 pub use sections::{
     Audit, Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store,
-    Vectors,
+    Tls, Vectors,
 };
 pub use tables::OpenTables;
 pub use tenants::TenantGraph;
@@ -57,6 +60,8 @@ const DEFAULT_FILE: &str = "quipu.toml";
 const DYLIB_VARIABLE: &str = "ORT_DYLIB_PATH";
 /// Bytes of a key for HS256 at least, as RFC 7518 section 3.2 asks.
 const SHORTEST_KEY: usize = 32;
+/// Keys of our own tokens at most: a token may have to be verified by each.
+const MOST_KEYS: usize = 8;
 
 /// What is wrong with the configuration: every problem found, one a line, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,13 +241,31 @@ impl Config {
 
     /// The key that signs tokens. Fails with a line of help when there is none, or one that is no secret.
     pub fn auth_key(&self) -> Result<Secret, ConfigError> {
-        match secret("auth", self.auth.secret.as_ref(), self.auth.secret_file.as_deref())? {
-            Some(key) => Ok(key),
-            None => Err(ConfigError::one(
+        self.auth_keys().map(|mut keys| keys.swap_remove(0))
+    }
+
+    /// The keys of our own tokens, at least one: the first signs, and all verify. Their file is read anew each time.
+    ///
+    /// # Errors
+    /// When there is none, or one that is no secret.
+    pub fn auth_keys(&self) -> Result<Vec<Secret>, ConfigError> {
+        let Some(text) = given("auth.secret", self.auth.secret.as_ref(), self.auth.secret_file.as_deref())? else {
+            return Err(ConfigError::one(
                 "`auth.secret` is not set: tokens cannot be verified without a key\n\
                  help: set `auth.secret_file` to a file with at least 32 random bytes (`openssl rand -hex 32`), or \
                  QUIPU_AUTH_SECRET in the environment; `quipu demo` makes one of its own",
-            )),
+            ));
+        };
+        let lines = text.text().lines().filter(|line| !line.trim().is_empty());
+        let keys: Vec<Secret> =
+            lines.map(|line| checked("auth", Secret::new(line))).collect::<Result<_, ConfigError>>()?;
+        match keys.len() {
+            0 => checked("auth", text).map(|key| vec![key]),
+            1..=MOST_KEYS => Ok(keys),
+            many => Err(ConfigError::one(format!(
+                "`auth.secret` has {many} lines, each of which is a key, and at most {MOST_KEYS} are taken\n\
+                 help: take those out that sign no token any more"
+            ))),
         }
     }
 
@@ -254,22 +277,22 @@ impl Config {
         issuers::check(&self.auth_issuers, self.auth.issuer.as_deref())
     }
 
-    /// The key that verifies tokens of our own, when there is one. Without it all tokens are of identity providers, of which one has
+    /// The keys that verify tokens of our own, when there are any. Without them all tokens are of identity providers, of which one has
     /// to be there.
     ///
     /// # Errors
-    /// When no token could be verified, or the key is no secret.
-    pub fn token_key(&self) -> Result<Option<Secret>, ConfigError> {
+    /// When no token could be verified, or a key is no secret.
+    pub fn token_keys(&self) -> Result<Option<Vec<Secret>>, ConfigError> {
         let is_named = self.auth.secret.is_some() || self.auth.secret_file.is_some();
-        if is_named || self.auth_issuers.is_empty() { self.auth_key().map(Some) } else { Ok(None) }
+        if is_named || self.auth_issuers.is_empty() { self.auth_keys().map(Some) } else { Ok(None) }
     }
 
     /// The key that signs cursors, 32 bytes or more: as configured, or derived from the key that signs tokens.
     pub fn cursor_key(&self) -> Result<Vec<u8>, ConfigError> {
-        if let Some(key) = secret("cursor", self.cursor.secret.as_ref(), self.cursor.secret_file.as_deref())? {
-            return Ok(key.expose().to_vec());
+        if let Some(key) = given("cursor.secret", self.cursor.secret.as_ref(), self.cursor.secret_file.as_deref())? {
+            return checked("cursor", key).map(|key| key.expose().to_vec());
         }
-        if self.token_key()?.is_none() {
+        if self.token_keys()?.is_none() {
             return Err(ConfigError::one(
                 "`cursor.secret` is not set, and there is no `auth.secret` that it could be derived from\n\
                  help: set `cursor.secret_file` to a file with at least 32 random bytes (`openssl rand -hex 32`), or \
@@ -336,8 +359,7 @@ fn given(name: &str, inline: Option<&Secret>, file: Option<&Path>) -> Result<Opt
 }
 
 /// A key to sign with, checked for what that needs.
-fn secret(section: &str, inline: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
-    let Some(key) = given(&format!("{section}.secret"), inline, file)? else { return Ok(None) };
+fn checked(section: &str, key: Secret) -> Result<Secret, ConfigError> {
     if key.expose().starts_with(b"-----BEGIN") {
         // whoever knows a public key could sign tokens with it
         return Err(ConfigError::one(format!(
@@ -350,7 +372,7 @@ fn secret(section: &str, inline: Option<&Secret>, file: Option<&Path>) -> Result
             key.expose().len()
         )));
     }
-    Ok(Some(key))
+    Ok(key)
 }
 
 /// Sets the setting of a name in a section of its own, whose settings are those that `visit` hands out.

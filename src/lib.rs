@@ -13,5 +13,6 @@ pub mod http;
 pub mod ingest;
 pub mod json;
 pub mod ops;
+pub mod reload;
 pub mod stores;
 pub mod tenants;

@@ -1,5 +1,6 @@
 //! What `/readyz` asks: the parts of the process, and the graphs of tenants that have their own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use quipu_resolvers::guard::TenantId;
 use tokio::time::timeout;
 
 use super::Shared;
+use super::rotation::Rotation;
 use crate::http::{Condition, Probe, Readiness};
 use crate::ingest::embed::{EmbedderStatus, LazyEmbedder};
 
@@ -26,6 +28,8 @@ pub struct Probes {
     pub embedder: LazyEmbedder,
     /// What is shared with other instances, if there is such a thing.
     pub shared: Option<Shared>,
+    /// Passwords in files, if there are any.
+    pub rotation: Option<Arc<Rotation>>,
 }
 
 #[async_trait]
@@ -61,10 +65,16 @@ impl Readiness for Probes {
             Probe { part: "embedding".into(), condition: embedding, essential: false },
         ];
         probes.extend(own);
-        if let Some(Shared { bus, cache }) = &self.shared {
+        if let Some(Shared { bus, cache, .. }) = &self.shared {
             let up = bus.is_up() && cache.is_up();
             probes.push(Probe { part: "cache".into(), condition: Condition::of(up), essential: false });
         }
+        // Those before are used on.
+        probes.extend(self.rotation.iter().map(|rotation| Probe {
+            part: "passwords".into(),
+            condition: Condition::of(rotation.is_well()),
+            essential: false,
+        }));
         probes
     }
 }

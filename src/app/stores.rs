@@ -30,11 +30,37 @@ pub struct Stores {
     /// Vectors.
     pub vectors: Arc<dyn Vectors>,
     /// The Neo4j server that `graph.url` names.
-    neo4j: Option<Neo4j>,
+    pub(super) neo4j: Option<Neo4j>,
     /// Those of tenants that have their own.
     pub(super) of_tenants: BTreeMap<TenantId, Neo4j>,
     embedded: Option<Arc<Embedded>>,
-    postgres: Option<Postgres>,
+    pub(super) postgres: Option<Postgres>,
+    pub(super) qdrant: Option<Qdrant>,
+}
+
+/// How the servers are to be reached, passwords of files included.
+pub(super) struct Wanted {
+    pub neo4j: Option<neo4j::Options>,
+    pub of_tenants: Vec<(TenantId, neo4j::Options)>,
+    pub postgres: Option<postgres::Options>,
+    pub qdrant: Option<qdrant::Options>,
+}
+
+impl Wanted {
+    /// What the settings say, and the files that they name hold now.
+    ///
+    /// # Errors
+    /// When they contradict each other, or a file cannot be read.
+    pub fn of(config: &Config) -> Result<Self, ConfigError> {
+        let of_tenants = config.graph_tenants.iter();
+        let of_tenants = of_tenants.map(|(tenant, graph)| Ok((tenant.clone(), options_of(config, tenant, graph)?)));
+        Ok(Self {
+            neo4j: neo4j_options(config)?,
+            of_tenants: of_tenants.collect::<Result<_, ConfigError>>()?,
+            postgres: postgres_options(config)?,
+            qdrant: qdrant_options(config)?,
+        })
+    }
 }
 
 impl Stores {
@@ -66,15 +92,15 @@ impl Stores {
         }
         let graph = routed(usual, &of_tenants);
         let in_file = neo4j.is_none() && of_tenants.is_empty() && postgres.is_none();
-        let vectors: Arc<dyn Vectors> = match qdrant {
-            Some(qdrant) => apart::over(Arc::new(qdrant), graph.clone(), metadata.clone()),
+        let vectors: Arc<dyn Vectors> = match &qdrant {
+            Some(qdrant) => apart::over(Arc::new(qdrant.clone()), graph.clone(), metadata.clone()),
             None if in_file => Arc::new(file(&mut embedded, config).await?.vectors()),
             None => {
                 let vectors = file(&mut embedded, config).await?.vectors();
                 apart::over(Arc::new(vectors), graph.clone(), metadata.clone())
             }
         };
-        Ok(Self { graph, metadata, trail, vectors, neo4j, of_tenants, embedded, postgres })
+        Ok(Self { graph, metadata, trail, vectors, neo4j, of_tenants, embedded, postgres, qdrant })
     }
 
     /// Migrates what is not migrated when it is opened.
@@ -266,16 +292,23 @@ fn postgres_options(config: &Config) -> Result<Option<postgres::Options>, Config
 }
 
 async fn open_qdrant(config: &Config) -> Result<Option<Qdrant>, AppError> {
+    match qdrant_options(config)? {
+        Some(options) => Ok(Some(Qdrant::open(options).await?)),
+        None => Ok(None),
+    }
+}
+
+fn qdrant_options(config: &Config) -> Result<Option<qdrant::Options>, ConfigError> {
     let (vectors, VectorsUrl::Qdrant(url)) = (&config.vectors, &config.vectors.url) else { return Ok(None) };
     let given = Credentials::of(url.text());
     let key = match (given.password.or(given.user), config.vectors_key()?) {
-        (Some(_), Some(_)) => return Err(twice("vectors.key", "vectors.url").into()),
+        (Some(_), Some(_)) => return Err(twice("vectors.key", "vectors.url")),
         (in_url, set) => in_url.or(set),
     };
     // Collections are named by the model: vectors of another cannot be compared with these.
     let model = ModelConfig::read(&config.embedding.model)
         .map_err(|error| ConfigError::one(format!("`vectors.url` is a server, which needs the model: {error}")))?;
-    let options = qdrant::Options {
+    Ok(Some(qdrant::Options {
         url: given.url,
         key,
         prefix: vectors.prefix.clone(),
@@ -284,8 +317,7 @@ async fn open_qdrant(config: &Config) -> Result<Option<Qdrant>, AppError> {
         connections: vectors.connections.get(),
         wait: vectors.wait,
         ..qdrant::Options::default()
-    };
-    Ok(Some(Qdrant::open(options).await?))
+    }))
 }
 
 fn twice(name: &str, place: &str) -> ConfigError {

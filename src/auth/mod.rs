@@ -12,6 +12,7 @@ mod issuers;
 mod keys;
 mod keyset;
 mod mint;
+mod own;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -1,4 +1,4 @@
-//! JSON Web Tokens (RFC 7519): of our own, signed with HS256 by the one configured key, and of identity providers (`issuers.rs`).
+//! JSON Web Tokens (RFC 7519): of our own, signed with HS256 by a configured key (`own.rs`), and of identity providers (`issuers.rs`).
 //!
 //! Nothing in a token's header chooses a key that is not configured: `jku`, `jwk`, `x5u`, `x5c` are never followed, and `kid` only
 //! names one of the keys of the issuer whose token it says to be. Times are checked against the clock port.
@@ -10,8 +10,9 @@ use quick_cache::sync::Cache;
 use quipu_resolvers::ports::Clock;
 use serde_json::{Map, Value};
 
-use super::claims::{Rules, Said};
+use super::claims::Said;
 use super::issuers::{Issuers, Standing};
+use super::own::Own;
 use super::{Denied, Verified};
 use crate::config::{Config, ConfigError};
 use crate::json::Unique;
@@ -26,26 +27,31 @@ const REMEMBERED: usize = 1_000;
 /// Verifies tokens. What a token says is remembered as long as others do not push it out, and its issuer's keys stay the same: a
 /// client sends the same one with every request. Its times are checked every time.
 pub struct Authenticator {
-    /// That of our own tokens, when they are taken.
-    own: Option<(DecodingKey, Validation, Rules)>,
+    /// For our own tokens, when they are taken.
+    own: Option<Own>,
     issuers: Issuers,
     clock: Arc<dyn Clock>,
     verified: Cache<Box<str>, Known>,
 }
 
-/// What a token says, and by which keys of an issuer that is known.
+/// What a token says, and by which keys that is known.
 #[derive(Clone)]
 struct Known {
     said: Said,
-    standing: Option<Standing>,
+    by: By,
+}
+
+/// A set of keys.
+#[derive(Clone, Copy)]
+enum By {
+    Own(u64),
+    Issuer(Standing),
 }
 
 impl Authenticator {
     /// Made once per process. Fails when no key is configured, or an issuer is not as it should be; no server is asked.
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
-        let own = config
-            .token_key()?
-            .map(|key| (DecodingKey::from_secret(key.expose()), validation(ALGORITHM), Rules::own(&config.auth)));
+        let own = Own::of(config)?;
         let issuers = Issuers::new(config, &clock)?;
         Ok(Self { own, issuers, clock, verified: Cache::new(REMEMBERED) })
     }
@@ -59,7 +65,7 @@ impl Authenticator {
             return Err(Denied::TooLong(LONGEST));
         }
         let Said { principal, begins_ms, expires_ms } = match self.verified.get(token) {
-            Some(known) if known.standing.is_none_or(|standing| self.issuers.holds(standing)) => known.said,
+            Some(known) if self.holds(known.by) => known.said,
             _ => {
                 let known = self.read(token)?;
                 self.verified.insert(token.into(), known.clone());
@@ -91,10 +97,27 @@ impl Authenticator {
         }
     }
 
-    /// Keeps the keys of issuers; never ends.
+    /// Keeps the keys of issuers, and our own; never ends.
     pub async fn follow(&self) {
-        self.issuers.follow().await;
+        let own = async {
+            if let Some(own) = &self.own {
+                own.follow().await;
+            }
+        };
+        tokio::join!(self.issuers.follow(), own);
         std::future::pending().await
+    }
+
+    /// Whether the file of our own keys held some when it was looked at last; `None` where there is no such file.
+    pub fn own_is_well(&self) -> Option<bool> {
+        self.own.as_ref().and_then(Own::is_well)
+    }
+
+    fn holds(&self, by: By) -> bool {
+        match by {
+            By::Own(generation) => self.own.as_ref().is_some_and(|own| own.holds(generation)),
+            By::Issuer(standing) => self.issuers.holds(standing),
+        }
     }
 
     /// The issuers by their names in the settings, each with whether its keys are known and could be asked for.
@@ -106,10 +129,10 @@ impl Authenticator {
     fn read(&self, token: &str) -> Result<Known, Denied> {
         if let Some(issuer) = self.issuers.named_by(token)? {
             let (said, standing) = self.issuers.read(issuer, token)?;
-            return Ok(Known { said, standing: Some(standing) });
+            return Ok(Known { said, by: By::Issuer(standing) });
         }
-        let (key, validation, rules) = self.own.as_ref().ok_or(Denied::Issuer)?;
-        Ok(Known { said: rules.read(claims_of(token, key, validation)?)?, standing: None })
+        let (said, generation) = self.own.as_ref().ok_or(Denied::Issuer)?.read(token)?;
+        Ok(Known { said, by: By::Own(generation) })
     }
 }
 

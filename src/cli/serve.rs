@@ -10,12 +10,12 @@ use super::failure::Failure;
 use super::print;
 use crate::app::App;
 use crate::config::Config;
-use crate::ops;
+use crate::{http, ops};
 
 /// Serve every published tenant until stopped
 ///
 /// What is published or imported meanwhile, also by another process, is served within a second. SIGTERM or Ctrl-C lets requests
-/// finish for as long as `server.drain` says.
+/// finish for as long as `server.drain` says; SIGHUP has files of secrets and certificates looked at again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,11 +36,19 @@ impl Serve {
         ops::start_log(&config.logs)?;
         config.server.listen = self.listen.unwrap_or(config.server.listen);
         // Asked for first: without keys nothing is opened.
-        config.token_key()?;
+        config.token_keys()?;
         config.cursor_key()?;
+        let is_encrypted = http::Tls::of(&config)?.is_some();
         let listener = listen(config.server.listen).await?;
+        let is_open = !(is_encrypted || config.tls.by_proxy || config.server.listen.ip().is_loopback());
         let app = App::open(config).await?;
-        announce(&listener)?;
+        announce(&listener, if is_encrypted { "https" } else { "http" })?;
+        if is_open {
+            tracing::warn!(
+                "tokens and answers can be read on their way: other machines can reach this address, and there is no TLS; set \
+                 `tls.certificate` and `tls.key`, or `tls.by_proxy = true` where a proxy sees to it"
+            );
+        }
         app.serve(listener, stop_signal()).await?;
         Ok(())
     }
@@ -65,10 +73,10 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// Says on standard output where requests are answered.
-pub fn announce(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+pub fn announce(listener: &TcpListener, scheme: &str) -> Result<SocketAddr, Failure> {
     let address =
         listener.local_addr().map_err(|error| Failure::store(format!("the listener has no address: {error}")))?;
-    print(format_args!("quipu serves on http://{address}\n"));
+    print(format_args!("quipu serves on {scheme}://{address}\n"));
     Ok(address)
 }
 

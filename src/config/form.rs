@@ -339,6 +339,16 @@ words! {
     }
 }
 
+words! {
+    /// What clients have to show where there is an authority for them.
+    ClientCertificate: "\"required\" or \"optional\"" {
+        /// Who shows no certificate is refused.
+        Required = "required",
+        /// Who shows none is let in.
+        Optional = "optional",
+    }
+}
+
 /// Defines a setting that is "embedded" or the URL of a server, which may hold credentials and is never shown.
 macro_rules! places {
     ($(#[doc = $doc:literal])+ $name:ident: $expected:literal { $(#[doc = $embedded:literal])+ Embedded, $(#[doc = $server_doc:literal])+ $server:ident = [$($scheme:literal),+] }) => {

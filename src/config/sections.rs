@@ -11,7 +11,9 @@ use quipu_resolvers as engine;
 use quipu_resolvers::guard::TenantId;
 
 use super::audit::{AuditKinds, AuditVariables};
-use super::form::{ByteSize, CacheUrl, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, Tenancy, VectorsUrl};
+use super::form::{
+    ByteSize, CacheUrl, ClientCertificate, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, Tenancy, VectorsUrl,
+};
 use super::tables::OpenTables;
 use super::{Issuer, TenantGraph};
 
@@ -113,6 +115,25 @@ sections! {
         batch: NonZeroUsize = count(10);
         /// How long requests may go on after a stop was asked for.
         drain: Duration = seconds(10);
+        /// How often files of secrets and certificates are looked at; SIGHUP has them looked at now.
+        reload: Duration = seconds(5);
+    }
+
+    /// TLS of the HTTP server. Without a certificate it speaks plain HTTP.
+    tls: Tls {
+        /// A file with the server's certificate in PEM form, and after it those of the authorities between.
+        certificate: Option<PathBuf> = None;
+        /// A file with the private key of that certificate, in PEM form.
+        key: Option<PathBuf> = None;
+        /// A file with the certificates of whoever vouches for clients; with it, clients show a certificate of their own.
+        client_authority: Option<PathBuf> = None;
+        /// Whether a client may come without: "required" or "optional". One that is shown has to be good in either case.
+        client_certificate: ClientCertificate = ClientCertificate::Required;
+        /// Whether a proxy in front of the server does TLS, and nobody reaches the server around it.
+        by_proxy: bool = false;
+        /// How long browsers are to remember that they come over TLS alone (Strict-Transport-Security), where there is TLS, by a proxy too; "0s"
+        /// tells them nothing.
+        hsts: Duration = seconds(365 * 24 * 3600);
     }
 
     /// The embedded store.
@@ -220,7 +241,7 @@ sections! {
     auth: Auth {
         /// Key that signs tokens, at least 32 bytes. Needed to serve, unless all tokens are of identity providers; there is no default.
         secret: Option<Secret> = None;
-        /// A file with that key, instead of `secret`.
+        /// A file with that key, instead of `secret`. Of several lines, each is a key: all are taken, and the first one signs.
         secret_file: Option<PathBuf> = None;
         /// Required value of the claim `aud`; not checked when not set.
         audience: Option<String> = None;

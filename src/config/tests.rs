@@ -252,7 +252,7 @@ fn issuers_have_sections_of_their_own() {
     assert_eq!(keys("house"), KeySource::Discovery(discovery), "derived of the issuer");
     assert_eq!(keys("second-1"), KeySource::File("/etc/quipu/keys.json".into()));
     assert_eq!(config.auth_issuers["house"].audience.0, ["a", "b"]);
-    let said = config.token_key().unwrap();
+    let said = config.token_keys().unwrap();
     assert!(said.is_none(), "no token is of our own");
     assert!(config.cursor_key().unwrap_err().to_string().contains("help: set `cursor.secret_file`"));
 }

@@ -4,24 +4,25 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use hyper::body::Incoming;
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::{Request, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::state::AppState;
+use super::state::{AppState, stopped};
 
 /// Bytes of a request's line and headers at most.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -44,7 +45,6 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let server = &state.config.server;
     let places = Arc::new(Semaphore::new(server.max_connections.get().min(Semaphore::MAX_PERMITS)));
-    let graceful = GracefulShutdown::new();
     let (alive, mut gone) = mpsc::channel(1);
     let builder = builder(server.header_timeout);
     let mut connections = JoinSet::new();
@@ -55,34 +55,168 @@ pub(super) async fn serve(
             next = next(&listener, &places) => next,
         };
         while connections.try_join_next().is_some() {}
-        let connection = Connection { _place: Arc::new(place), _alive: alive.clone() };
-        let service = service_fn({
-            let router = router.clone();
-            move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(connection.clone());
-                router.clone().oneshot(request.map(Body::new))
-            }
-        });
-        let io = TokioIo::new(Watched::new(stream, server.header_timeout, server.stall_timeout));
-        let served = graceful.watch(builder.serve_connection_with_upgrades(io, service).into_owned());
+        let speaker = Speaker {
+            connection: Connection { _place: Arc::new(place), _alive: alive.clone() },
+            router: router.clone(),
+            builder: builder.clone(),
+            until: Instant::now() + server.header_timeout,
+            idle: server.header_timeout,
+            stall: server.stall_timeout,
+            stopping: state.stopping.subscribe(),
+        };
+        let acceptor = state.tls.as_ref().map(|tls| tls.acceptor());
         connections.spawn(async move {
-            if let Err(error) = served.await {
+            let ended = match acceptor {
+                Some(acceptor) => speaker.speak_over_tls(stream, acceptor).await,
+                None => speaker.speak(stream).await,
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "connection ended");
             }
         });
     }
     drop(listener);
-    tracing::info!(connections = graceful.count(), "stopping: requests may finish");
+    while connections.try_join_next().is_some() {}
+    tracing::info!(connections = connections.len(), "stopping: requests may finish");
     state.stopping.send_replace(true);
-    let finished = async {
-        graceful.shutdown().await;
-        drop(alive);
-        gone.recv().await;
-    };
-    if tokio::time::timeout(server.drain, finished).await.is_err() {
+    drop(alive);
+    if tokio::time::timeout(server.drain, gone.recv()).await.is_err() {
         tracing::warn!("not all requests finished in time (server.drain)");
     }
     Ok(())
+}
+
+/// What is said over one connection.
+struct Speaker {
+    connection: Connection,
+    router: Router,
+    builder: Builder<TokioExecutor>,
+    /// Until when a client has to have begun: TLS agreed upon, and it is clear which HTTP it speaks.
+    until: Instant,
+    /// How long a connection is kept over which nothing is asked.
+    idle: Duration,
+    stall: Duration,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Speaker {
+    async fn speak_over_tls(self, stream: TcpStream, acceptor: TlsAcceptor) -> Result<(), Ended> {
+        match timeout_at(self.until, acceptor.accept(stream)).await {
+            Ok(stream) => self.speak(stream?).await,
+            Err(_) => Err("no TLS was agreed upon in time (server.header_timeout)".into()),
+        }
+    }
+
+    async fn speak<S>(mut self, stream: S) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Arc::new(Activity::new());
+        let service = service_fn({
+            let (router, connection, activity) = (self.router, self.connection, activity.clone());
+            move |mut request: Request<Incoming>| {
+                let busy = Busy::begin(&activity);
+                request.extensions_mut().insert(connection.clone());
+                let answer = router.clone().oneshot(request.map(Body::new));
+                async move { answer.await.map(|answer| answer.map(|body| Held { body, _busy: busy })) }
+            }
+        });
+        let io = TokioIo::new(Watched::new(stream, self.until, self.stall));
+        let mut served = pin!(self.builder.serve_connection_with_upgrades(io, service));
+        tokio::select! {
+            ended = served.as_mut() => return ended,
+            () = stopped(&mut self.stopping) => {
+                served.as_mut().graceful_shutdown();
+                return served.await;
+            }
+            // HTTP/1 sees to it by itself; a client of HTTP/2 could keep a connection by signs of life alone.
+            () = activity.idle(self.idle) => served.as_mut().graceful_shutdown(),
+        }
+        tokio::select! {
+            ended = served => ended,
+            () = activity.idle(self.idle) => Err("the client does not go (server.header_timeout)".into()),
+        }
+    }
+}
+
+/// Why a connection ended, for the log.
+type Ended = Box<dyn std::error::Error + Send + Sync>;
+
+/// What goes on over one connection.
+struct Activity {
+    requests: AtomicUsize,
+    began: Instant,
+    /// When a request began or ended last, in milliseconds since the connection began.
+    last_ms: AtomicU64,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self { requests: AtomicUsize::new(0), began: Instant::now(), last_ms: AtomicU64::new(0) }
+    }
+
+    fn note(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_ms.store(now, Ordering::Relaxed);
+    }
+
+    /// Done when nothing was asked or answered for that long. It looks now and then, so that requests need not tell it.
+    async fn idle(&self, span: Duration) {
+        let mut until = Instant::now() + span;
+        loop {
+            sleep_until(until).await;
+            let now = Instant::now();
+            let since = self.began + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
+            until = match since + span {
+                _ if self.requests.load(Ordering::Acquire) > 0 => now + span,
+                end if end > now => end,
+                _ => return,
+            };
+        }
+    }
+}
+
+/// A request that is worked on, or whose answer is being sent.
+struct Busy(Arc<Activity>);
+
+impl Busy {
+    fn begin(activity: &Arc<Activity>) -> Self {
+        activity.requests.fetch_add(1, Ordering::AcqRel);
+        Self(activity.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.note();
+        self.0.requests.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The body of an answer, which is being sent until it is dropped.
+struct Held {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The next connection that there is a place for. Errors of accepting pass: the client is gone, or files have run out for now.
@@ -121,17 +255,18 @@ fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
 
 /// A connection that fails when the client does not say which HTTP it speaks, or does not read what it is sent. `hyper` has no
 /// limit for either.
-struct Watched {
-    stream: TcpStream,
+struct Watched<S> {
+    stream: S,
     seen: usize,
+    /// When a client has to have begun.
     begin: Pin<Box<Sleep>>,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Watched {
-    fn new(stream: TcpStream, begin: Duration, stall: Duration) -> Self {
-        let begin = Box::pin(sleep_until(Instant::now() + begin));
+impl<S> Watched<S> {
+    fn new(stream: S, until: Instant, stall: Duration) -> Self {
+        let begin = Box::pin(sleep_until(until));
         Self { stream, seen: 0, begin, stall, stalled: None }
     }
 
@@ -148,7 +283,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
@@ -161,7 +296,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch_write(outcome, cx)
@@ -181,10 +316,13 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // With TLS this is where what was written is sent.
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch_write(outcome, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.watch_write(outcome, cx)
     }
 }

@@ -55,6 +55,18 @@ pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
         condition: Condition::of(is_well),
         essential: false,
     }));
+    // Keys that cannot be used leave those before in place.
+    probes.extend(state.authenticator.own_is_well().map(|is_well| Probe {
+        part: "auth".into(),
+        condition: Condition::of(is_well),
+        essential: false,
+    }));
+    // A certificate that cannot be used leaves the one before in place.
+    probes.extend(state.tls.iter().map(|tls| Probe {
+        part: "tls".into(),
+        condition: Condition::of(tls.is_well()),
+        essential: false,
+    }));
     let stopping = *state.stopping.borrow();
     let is_down = |probe: &&Probe| probe.condition == Condition::Down;
     let unavailable = stopping || probes.iter().filter(is_down).any(|probe| probe.essential);

@@ -27,10 +27,12 @@ mod protocol;
 mod reply;
 mod socket;
 mod state;
+mod tls;
 
 pub use gateway::{Absent, Condition, Gateway, Probe, Readiness, TenantApi};
 pub use layers::current_request;
 pub use state::{AppState, Parts};
+pub use tls::Tls;
 
 use reply::Refusal;
 
@@ -41,6 +43,9 @@ pub async fn serve(listener: TcpListener, state: Arc<AppState>, shutdown: impl F
     let mut keeping = JoinSet::new();
     let keeper = state.clone();
     keeping.spawn(async move { keeper.authenticator.follow().await });
+    if let Some(tls) = &state.tls {
+        keeping.spawn(tls.clone().follow(state.config.server.reload));
+    }
     accept::serve(listener, router, &state, shutdown).await
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use axum::http::HeaderValue;
 use quipu_resolvers::ports::Clock;
 use tokio::sync::watch;
 
@@ -11,8 +12,9 @@ use super::gateway::{Gateway, Readiness};
 use super::health::Probed;
 use super::playground::{DemoTenant, PlaygroundConfig};
 use crate::audit::watching::Watching;
+use super::tls::Tls;
 use crate::auth::Authenticator;
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError};
 use crate::ops::Metrics;
 
 /// What the server is made of.
@@ -45,18 +47,24 @@ pub struct AppState {
     pub(super) streams: Streams,
     /// The analysts' page, where it is served.
     pub(super) page: Option<PlaygroundConfig>,
+    /// Where connections are encrypted here.
+    pub(super) tls: Option<Arc<Tls>>,
+    /// What browsers are told about TLS.
+    pub(super) transport_security: Option<HeaderValue>,
     /// Becomes true when the server stops, so that streams end.
     pub(super) stopping: watch::Sender<bool>,
 }
 
 impl AppState {
-    /// Fails when the configuration has no key to verify tokens with, or names a file of tokens that cannot be read.
+    /// Fails when the configuration has no key to verify tokens with, or names a certificate or a file of tokens that cannot be used.
     pub fn new(parts: Parts) -> Result<Arc<Self>, ConfigError> {
         let Parts { config, gateway, watching, readiness, clock, metrics } = parts;
         let authenticator = Authenticator::new(&config, clock.clone())?;
         let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue);
         let streams = Streams::new(config.live.per_tenant);
         let page = if config.serves_playground() { Some(page(&config)?) } else { None };
+        let tls = Tls::of(&config)?;
+        let transport_security = transport_security(&config.tls);
         let stopping = watch::Sender::new(false);
         Ok(Arc::new(Self {
             config,
@@ -70,9 +78,19 @@ impl AppState {
             admission,
             streams,
             page,
+            tls,
+            transport_security,
             stopping,
         }))
     }
+}
+
+/// `Strict-Transport-Security` (RFC 6797), which must not be sent where there is no TLS.
+fn transport_security(tls: &config::Tls) -> Option<HeaderValue> {
+    let seconds = tls.hsts.as_secs();
+    let is_encrypted = tls.certificate.is_some() || tls.by_proxy;
+    let value = (is_encrypted && seconds > 0).then(|| format!("max-age={seconds}"))?;
+    HeaderValue::try_from(value).ok()
 }
 
 /// What the analysts' page is told. In production no tokens are read, so none can be given away.

@@ -57,6 +57,8 @@ struct Inner {
     sessions: Sessions,
     gather: Gather,
     options: Options,
+    /// The password that is in use.
+    password: Mutex<String>,
     /// That it was looked at, and can be used.
     looked: OnceCell<()>,
     labels: RwLock<HashMap<TenantId, Arc<Labels>>>,
@@ -103,12 +105,29 @@ impl Neo4j {
         looked.await.copied()
     }
 
+    /// Uses the password of these options from now on; whether it is another one. It is tried first, and while the server refuses it, the
+    /// connections that there are serve on.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn renew(&self, options: &Options) -> Result<bool, OpenError> {
+        let held = || self.0.password.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held() == options.password {
+            return Ok(false);
+        }
+        let sessions = open::sessions(options)?;
+        open::look(&sessions, options).await?;
+        self.0.sessions.replace(sessions);
+        held().clone_from(&options.password);
+        Ok(true)
+    }
+
     fn unseen(options: Options) -> Result<Self, OpenError> {
         let sessions = open::sessions(&options)?;
         let (labels, made, rows) = (RwLock::default(), Mutex::default(), OnceLock::new());
         let gather = Gather::new(options.pool, options.gathering);
-        let looked = OnceCell::new();
-        Ok(Self(Arc::new(Inner { sessions, gather, options, looked, labels, made, rows })))
+        let (password, looked) = (Mutex::new(options.password.clone()), OnceCell::new());
+        Ok(Self(Arc::new(Inner { sessions, gather, options, password, looked, labels, made, rows })))
     }
 
     /// The name of a tenant in the database.

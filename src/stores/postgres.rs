@@ -5,11 +5,12 @@
 //! security. What holds for every metadata store is decided beside this module, not in it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::TenantId;
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
 use super::known::Known;
@@ -55,12 +56,22 @@ pub struct Postgres(Arc<Store>);
 #[derive(Debug)]
 struct Store {
     sessions: Sessions,
+    password: Held,
     known: Known,
     turns: Turns,
     /// Tables of others that may be shown.
     opened: Opened,
     /// What the served ontologies show of them.
     wanted: RwLock<HashMap<TenantId, Arc<Wanted>>>,
+}
+
+/// The password that is in use, where the address has none.
+struct Held(Mutex<Option<String>>);
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held(hidden)")
+    }
 }
 
 impl Postgres {
@@ -70,9 +81,26 @@ impl Postgres {
     /// Within the time of [`Options::connect`] and a second: what is wrong and how to put it right, without credentials.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let sessions = open::open(&options).await?;
+        let password = Held(Mutex::new(options.password));
         let opened = Opened { tables: options.tables, schema: options.schema };
         let (known, turns, wanted) = (Known::default(), Turns::default(), RwLock::default());
-        Ok(Self(Arc::new(Store { sessions, known, turns, opened, wanted })))
+        Ok(Self(Arc::new(Store { sessions, password, known, turns, opened, wanted })))
+    }
+
+    /// Uses the password of these options for connections that are made from now on; whether it is another one. It is tried first.
+    ///
+    /// # Errors
+    /// When the server does not let us in with it.
+    pub async fn renew(&self, options: &Options) -> Result<bool, OpenError> {
+        let held = || self.0.password.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held() == options.password {
+            return Ok(false);
+        }
+        let (login, connection) = options.connect_login().await?;
+        let _ = connection.close().await;
+        self.0.sessions.renew(login);
+        held().clone_from(&options.password);
+        Ok(true)
     }
 
     /// Closes all connections; nothing can be asked any more.

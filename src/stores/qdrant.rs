@@ -59,6 +59,14 @@ impl Qdrant {
         Ok(Self(Arc::new(Inner { session, names, dimension: options.dimension })))
     }
 
+    /// Uses the key of these options from now on; whether it is another one. It is tried first.
+    ///
+    /// # Errors
+    /// When the server refuses it, or does not answer.
+    pub async fn renew(&self, options: &Options) -> Result<bool, OpenError> {
+        open::renew(&self.0.session, &self.0.names, options).await
+    }
+
     /// Names of the collections: that of the vectors and that of the notes.
     pub fn collections(&self) -> [&str; 2] {
         [&self.0.names.vectors, &self.0.names.notes]

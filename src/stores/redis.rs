@@ -3,8 +3,10 @@
 //! Nothing depends on it. An instance that is cut off looks into the logs by itself, several times a second, and makes again what it cannot
 //! look up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, RedisError};
 use tokio::time::timeout;
@@ -21,7 +23,7 @@ const CONNECTING: Duration = Duration::from_secs(4);
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// How Redis is reached.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// `redis://[user[:password]@]host[:port][/number]`. It may hold a password: not for logs.
     pub url: String,
@@ -48,9 +50,27 @@ impl OpenError {
 /// A server, and the connection to it that is made anew by itself. Cheap to clone.
 #[derive(Clone)]
 pub struct Redis {
+    live: Arc<ArcSwap<Live>>,
+    prefix: String,
+}
+
+/// How the server is reached with one password.
+struct Live {
     client: Client,
     connection: ConnectionManager,
-    prefix: String,
+    password: Option<String>,
+}
+
+impl Live {
+    fn of(client: Client, options: &Options) -> Result<Self, OpenError> {
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECTING))
+            .set_response_timeout(Some(ANSWER))
+            .set_number_of_retries(1);
+        let connection = ConnectionManager::new_lazy_with_config(client.clone(), config);
+        let connection = connection.map_err(|_| OpenError::new("no connection can be made", "look at `cache.url`"))?;
+        Ok(Self { client, connection, password: options.password.clone() })
+    }
 }
 
 impl Redis {
@@ -60,18 +80,10 @@ impl Redis {
     /// When the URL cannot be read, or the server refuses the user or the password.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let client = client(&options)?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECTING))
-            .set_response_timeout(Some(ANSWER))
-            .set_number_of_retries(1);
-        let connection = ConnectionManager::new_lazy_with_config(client.clone(), config);
-        let connection = connection.map_err(|_| OpenError::new("no connection can be made", "look at `cache.url`"))?;
-        let redis = Self { client, connection, prefix: options.prefix };
-        match timeout(CONNECTING, greet(&redis.client)).await {
-            Ok(Err(error)) if is_refusal(&error) => {
-                let help = "set user and password in `cache.url`, or the password as `cache.password` or `cache.password_file`";
-                return Err(OpenError::new("the server refuses user or password", help));
-            }
+        let live = Live::of(client.clone(), &options)?;
+        let redis = Self { live: Arc::new(ArcSwap::from_pointee(live)), prefix: options.prefix };
+        match timeout(CONNECTING, greet(&client)).await {
+            Ok(Err(error)) if is_refusal(&error) => return Err(refused()),
             Ok(Err(error)) => tracing::warn!(cause = %error.category(), "redis cannot be reached; it is tried again"),
             Err(_) => tracing::warn!(cause = "no answer", "redis cannot be reached; it is tried again"),
             // So that no request finds a connection that is only being made.
@@ -80,9 +92,36 @@ impl Redis {
         Ok(redis)
     }
 
+    /// Uses the password of these options from now on; whether it is another one. It is tried first; a connection that listens stays as long
+    /// as it lasts.
+    ///
+    /// # Errors
+    /// When the server refuses it, or is away.
+    pub async fn renew(&self, options: &Options) -> Result<bool, OpenError> {
+        if self.live.load().password == options.password {
+            return Ok(false);
+        }
+        let client = client(options)?;
+        match timeout(CONNECTING, greet(&client)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if is_refusal(&error) => return Err(refused()),
+            _ => return Err(OpenError::new("the server does not answer", "look at `cache.url`")),
+        }
+        self.live.store(Arc::new(Live::of(client, options)?));
+        Ok(true)
+    }
+
+    fn connection(&self) -> ConnectionManager {
+        self.live.load().connection.clone()
+    }
+
+    fn client(&self) -> Client {
+        self.live.load().client.clone()
+    }
+
     /// Whether the server answers on the shared connection, which is made again where it has to be.
     async fn ping(&self) -> bool {
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let ping = redis::cmd("PING");
         matches!(timeout(CONNECTING + ANSWER, ping.query_async::<String>(&mut connection)).await, Ok(Ok(_)))
     }
@@ -93,6 +132,11 @@ impl std::fmt::Debug for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Redis").field("prefix", &self.prefix).finish_non_exhaustive()
     }
+}
+
+fn refused() -> OpenError {
+    let help = "set user and password in `cache.url`, or the password as `cache.password` or `cache.password_file`";
+    OpenError::new("the server refuses user or password", help)
 }
 
 fn client(options: &Options) -> Result<Client, OpenError> {

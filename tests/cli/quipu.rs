@@ -196,11 +196,20 @@ impl Running {
         }
     }
 
+    /// Sends a signal to it.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Its number, for `/proc`.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop as a service manager does; how it ended, and what it said after the address.
     pub fn stop(mut self) -> Ended {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
-        assert!(sent.success());
+        self.signal("-TERM");
         let status = self.child.wait().expect("it ended");
         let mut out = String::new();
         let _ = self.out.read_to_string(&mut out);

@@ -40,10 +40,34 @@ async fn a_server_without_a_model_is_degraded_and_says_so() {
     assert_eq!(ready.status(), 200);
     let ready: serde_json::Value = ready.json().await.expect("JSON");
     assert_eq!(ready["status"], "degraded");
-    assert_eq!(ready["parts"], json!({"graph": "up", "metadata": "up", "vectors": "up", "embedding": "down"}));
+    assert_eq!(
+        ready["parts"],
+        json!({"graph": "up", "metadata": "up", "vectors": "up", "embedding": "down", "auth": "up"})
+    );
     let token = quipu.token("farm", &["--role", "admin"]);
     let answer = running.ask(&token, "{ farmsSimilar(query: \"cows\", first: 1) { score } }").await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "EMBEDDING_UNAVAILABLE", "{answer}");
+}
+
+/// Long before it would look by itself.
+#[tokio::test]
+async fn a_hangup_has_keys_and_certificates_looked_at() {
+    let quipu = Quipu::with_farm();
+    let settings = "[server]\nreload = \"10h\"\n[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n";
+    quipu.file("quipu.toml", settings);
+    let running = quipu.start(&SERVE);
+    let old = quipu.token("farm", &["--role", "admin"]);
+    assert!(running.ask(&old, "{ farms { name } }").await.get("data").is_some());
+    quipu.file("secret", "fedcba9876543210fedcba9876543210");
+    let new = quipu.token("farm", &["--role", "admin"]);
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(running.ask(&new, "{ farms { name } }").await.get("data").is_none(), "nobody has looked");
+    running.signal("-HUP");
+    running.soon(&new, "{ farms { name } }", |answer| answer.get("data").is_some()).await;
+    running.soon(&old, "{ farms { name } }", |answer| answer.get("data").is_none()).await;
+    let ended = running.stop();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("the keys of tokens have changed"), "{ended:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod double;
 mod events;
+mod hardening;
 mod hostile;
 mod house;
 mod issuer;
@@ -11,9 +12,11 @@ mod load;
 mod page;
 mod position;
 mod real;
+mod rotation;
 mod server;
 pub mod signing;
 mod skew;
 pub mod socket;
 mod status;
+mod tls;
 mod websocket;

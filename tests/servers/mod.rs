@@ -13,6 +13,7 @@ mod own;
 mod positions;
 pub mod proxy;
 mod redis;
+mod rotation;
 mod standing;
 mod together;
 mod walk;

@@ -29,7 +29,7 @@ async fn ready(running: &Running) -> (u16, Json) {
 }
 
 /// Waits until a part of `/readyz` is as expected; the whole answer then.
-async fn until(running: &Running, part: &str, condition: &str) -> (u16, Json) {
+pub async fn until(running: &Running, part: &str, condition: &str) -> (u16, Json) {
     let begun = Instant::now();
     loop {
         let (status, told) = ready(running).await;
@@ -80,7 +80,8 @@ async fn tenants_on_servers_of_their_own() {
         assert_eq!(running.ask(token, FARMS).await["data"], farms(tenant));
     }
     let up = json!({
-        "graph": "up", "graph.shared": "up", "graph.theirs": "up", "metadata": "up", "vectors": "up", "embedding": "down"
+        "graph": "up", "graph.shared": "up", "graph.theirs": "up", "metadata": "up", "vectors": "up", "embedding": "down",
+        "auth": "up"
     });
     let (status, told) = until(&running, "embedding", "down").await;
     assert_eq!((status, &told["parts"]), (200, &up), "{told}");

@@ -67,7 +67,7 @@ impl Demo {
         let app = App::open(config).await?;
         let (embedded, tokens) = filled(&app).await?;
         ops::start_log(&app.config.logs)?;
-        let address = serve::announce(&listener)?;
+        let address = serve::announce(&listener, "http")?;
         print(welcome(address, &tokens));
         if !embedded {
             failure::warn(

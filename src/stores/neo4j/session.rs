@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use neo4rs::{DetachedRowStream, Graph, Query, Row, Txn};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout_at};
@@ -26,7 +27,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Connections to a server.
 pub(super) struct Sessions {
-    graph: Graph,
+    /// Replaced as a whole when the password changes: the driver keeps it with its connections.
+    graph: ArcSwap<Graph>,
     permits: Arc<Semaphore>,
     most: usize,
     wait: Duration,
@@ -38,7 +40,17 @@ impl Sessions {
     pub(super) fn new(graph: Graph, most: usize, wait: Duration) -> Self {
         let most = most.max(1);
         let permits = Arc::new(Semaphore::new(most));
+        let graph = ArcSwap::from_pointee(graph);
         Self { graph, permits, most, wait, budget: Budget::default(), weather: Weather::new() }
+    }
+
+    /// Has what begins from now on use the connections of others; what is under way keeps its own.
+    pub(super) fn replace(&self, others: Self) {
+        self.graph.store(others.graph.into_inner());
+    }
+
+    fn graph(&self) -> Arc<Graph> {
+        self.graph.load_full()
     }
 
     /// Whether at least half of the connections are free.
@@ -63,7 +75,8 @@ impl Sessions {
     /// The rows of a statement that reads, as many as there are: they come as they are taken, and a connection is held until then.
     pub(super) async fn stream(&self, statement: &Statement, deadline: Instant) -> Result<Rows, Failure> {
         let permit = self.permit(deadline).await?;
-        let begun = async { Ok(self.graph.execute_read(query(statement, None)).await?) };
+        let graph = self.graph();
+        let begun = async { Ok(graph.execute_read(query(statement, None)).await?) };
         Ok(Rows { stream: within(deadline, begun).await?, _permit: permit })
     }
 
@@ -73,7 +86,8 @@ impl Sessions {
         if self.weather.is_bad() {
             return apart().await;
         }
-        let mut asked = Box::pin(self.graph.execute_read(query(statement, Some(deadline))));
+        let graph = self.graph();
+        let mut asked = Box::pin(graph.execute_read(query(statement, Some(deadline))));
         let answered = loop {
             tokio::select! {
                 biased;
@@ -106,7 +120,8 @@ impl Sessions {
     pub(super) async fn run(&self, text: &str, deadline: Instant) -> Result<(), Failure> {
         let mut tries = self.tries(deadline).await?;
         loop {
-            let once = async { Ok(self.graph.run(Query::new(text.to_owned())).await?) };
+            let graph = self.graph();
+            let once = async { Ok(graph.run(Query::new(text.to_owned())).await?) };
             match within(deadline, once).await {
                 Ok(()) => {
                     tries.won();
@@ -132,7 +147,7 @@ impl Sessions {
     }
 
     async fn transact_once<W: Work>(&self, work: &W) -> Result<W::Done, Failure> {
-        let mut transaction = self.graph.start_txn().await?;
+        let mut transaction = self.graph().start_txn().await?;
         match work.work(&mut transaction).await {
             Ok(done) => {
                 transaction.commit().await?;

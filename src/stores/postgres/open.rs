@@ -138,6 +138,13 @@ impl Options {
         self.connect(&options).await
     }
 
+    /// A connection as the role that reads and writes, and how further ones are made.
+    pub(super) async fn connect_login(&self) -> Result<(PgConnectOptions, PgConnection), OpenError> {
+        let login = self.parse(&self.url, self.password.as_deref(), "the address")?;
+        let connection = self.connect(&login).await?;
+        Ok((login, connection))
+    }
+
     async fn connect(&self, options: &PgConnectOptions) -> Result<PgConnection, OpenError> {
         match tokio::time::timeout(self.connect, PgConnection::connect_with(options)).await {
             Ok(Ok(connection)) => Ok(connection),
@@ -186,8 +193,7 @@ pub(super) async fn open(options: &Options) -> Result<Sessions, OpenError> {
         let message = format!("the setting of tables of others opens {}, which is this gateway's own", options.schema);
         return Err(options.error(message, "take it out of `metadata.tables`"));
     }
-    let login = options.parse(&options.url, options.password.as_deref(), "the address")?;
-    let mut connection = options.connect(&login).await?;
+    let (login, mut connection) = options.connect_login().await?;
     check::server(&mut connection, options).await?;
     check::role(&mut connection, options).await?;
     if options.owner_url.is_some() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::TenantId;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, raw_sql};
 use tokio::time::timeout_at;
 
@@ -163,6 +163,11 @@ impl Sessions {
             }
             Err(_) => Err(Failure::Store(sqlx::Error::PoolTimedOut)),
         }
+    }
+
+    /// Has connections that are made from now on use another password; those that there are stay.
+    pub(super) fn renew(&self, login: PgConnectOptions) {
+        self.pool.set_connect_options(login);
     }
 
     pub(super) async fn close(&self) {

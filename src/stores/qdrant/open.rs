@@ -152,21 +152,26 @@ pub(super) async fn connect(options: &Options) -> Result<(Session, Names), OpenE
             .tls_config(tls)
             .map_err(|_| told.wrong("cannot be reached with TLS", "check the certificates that this system trusts"))?;
     }
-    let key: Option<MetadataValue<Ascii>> = match &options.key {
-        Some(key) => {
-            let mut value = MetadataValue::try_from(key.as_str()).map_err(|_| {
-                told.wrong("cannot be given the key", "a key has no other than printable ASCII characters")
-            })?;
-            value.set_sensitive(true);
-            Some(value)
-        }
-        None => None,
-    };
+    let key = told.key(options)?;
     let session = Session::new(&endpoint, options.connections, options.requests, options.wait, key);
     let names = Names::of(options);
     look(&session, &names, &told).await?;
     make(&session, &names, options.dimension, &told).await?;
     Ok((session, names))
+}
+
+/// Tries the key of these options over the connections that there are, and uses it from then on; whether it is another one.
+pub(super) async fn renew(session: &Session, names: &Names, options: &Options) -> Result<bool, OpenError> {
+    let address = place(&options.url).map(|place| place.address).unwrap_or_default();
+    let told = Told { address: &address, has_key: options.key.is_some() };
+    let key = told.key(options)?;
+    if session.has_key(key.as_ref()) {
+        return Ok(false);
+    }
+    let trying = session.with_key(key);
+    exists(&trying, &names.vectors, Instant::now() + LOOK).await.map_err(|failure| told.failed(failure))?;
+    session.take_key(&trying);
+    Ok(true)
 }
 
 /// Whether the server is there, new enough, and takes the key.
@@ -272,6 +277,15 @@ struct Told<'a> {
 impl Told<'_> {
     fn wrong(&self, message: impl Into<String>, help: &str) -> OpenError {
         OpenError { address: self.address.to_owned(), message: message.into(), help: help.to_owned() }
+    }
+
+    /// The key as it is sent.
+    fn key(&self, options: &Options) -> Result<Option<MetadataValue<Ascii>>, OpenError> {
+        let Some(key) = &options.key else { return Ok(None) };
+        let mut value = MetadataValue::try_from(key.as_str())
+            .map_err(|_| self.wrong("cannot be given the key", "a key has no other than printable ASCII characters"))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
     }
 
     fn failed(&self, failure: Failure) -> OpenError {

@@ -5,9 +5,11 @@
 //! nothing else: many share a connection, and none can get another's answer. Every request may be sent twice: what is written has a
 //! stable id, and what is removed stays removed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use qdrant_client::qdrant::collections_client::CollectionsClient;
 use qdrant_client::qdrant::points_client::PointsClient;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -30,7 +32,7 @@ const LARGEST: usize = 256 << 20;
 pub(super) struct Session {
     channels: Vec<Channel>,
     next: AtomicUsize,
-    key: Option<MetadataValue<Ascii>>,
+    key: ArcSwapOption<MetadataValue<Ascii>>,
     permits: Semaphore,
     wait: Duration,
     budget: Budget,
@@ -56,7 +58,25 @@ impl Session {
     ) -> Self {
         let channels = (0..connections.max(1)).map(|_| endpoint.connect_lazy()).collect();
         let (next, permits) = (AtomicUsize::new(0), Semaphore::new(requests.max(1)));
+        let key = ArcSwapOption::new(key.map(Arc::new));
         Self { channels, next, key, permits, wait, budget: Budget::default() }
+    }
+
+    /// A session over the same connections with another key, to try that.
+    pub(super) fn with_key(&self, key: Option<MetadataValue<Ascii>>) -> Self {
+        let (next, permits) = (AtomicUsize::new(0), Semaphore::new(1));
+        let key = ArcSwapOption::new(key.map(Arc::new));
+        Self { channels: self.channels.clone(), next, key, permits, wait: self.wait, budget: Budget::default() }
+    }
+
+    /// Uses the key of another session from now on.
+    pub(super) fn take_key(&self, other: &Self) {
+        self.key.store(other.key.load_full());
+    }
+
+    /// Whether this is the key that is used.
+    pub(super) fn has_key(&self, key: Option<&MetadataValue<Ascii>>) -> bool {
+        self.key.load().as_deref() == key
     }
 
     /// The answer to a request.
@@ -115,8 +135,8 @@ impl Session {
     fn request<M>(&self, message: M, deadline: Instant) -> Request<M> {
         let mut request = Request::new(message);
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-        if let Some(key) = &self.key {
-            request.metadata_mut().insert("api-key", key.clone());
+        if let Some(key) = &*self.key.load() {
+            request.metadata_mut().insert("api-key", MetadataValue::clone(key));
         }
         request
     }

@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::Bus;
-use redis::aio::ConnectionManager;
 use redis::{Client, ErrorKind, RedisError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -58,8 +57,8 @@ impl RedisBus {
             hears: AtomicBool::new(false),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(speak(shared.clone(), redis.connection.clone()));
-        tasks.spawn(hear(shared.clone(), redis.client.clone()));
+        tasks.spawn(speak(shared.clone(), redis.clone()));
+        tasks.spawn(hear(shared.clone(), redis.clone()));
         Self { shared, _tasks: tasks }
     }
 
@@ -96,7 +95,7 @@ impl Shared {
 }
 
 /// Tells other instances. What could not be said is said when the server is back, unless something newer was to be said by then.
-async fn speak(shared: Arc<Shared>, mut connection: ConnectionManager) {
+async fn speak(shared: Arc<Shared>, redis: Redis) {
     let mut pause = FIRST_PAUSE;
     loop {
         let Some((tenant, seq)) = shared.next() else {
@@ -105,6 +104,7 @@ async fn speak(shared: Arc<Shared>, mut connection: ConnectionManager) {
         };
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(&shared.channel).arg(format!("{tenant} {seq}"));
+        let mut connection = redis.connection();
         let said = timeout(CONNECTING + ANSWER, publish.query_async::<i64>(&mut connection)).await;
         let said = matches!(said, Ok(Ok(_)));
         shared.speaks.store(said, Ordering::Relaxed);
@@ -119,11 +119,11 @@ async fn speak(shared: Arc<Shared>, mut connection: ConnectionManager) {
 }
 
 /// Listens to other instances, again and again.
-async fn hear(shared: Arc<Shared>, client: Client) {
+async fn hear(shared: Arc<Shared>, redis: Redis) {
     let mut pause = FIRST_PAUSE;
     let mut told = false;
     loop {
-        let ended = listen(&shared, &client, &mut pause).await;
+        let ended = listen(&shared, &redis.client(), &mut pause).await;
         shared.hears.store(false, Ordering::Relaxed);
         if !std::mem::replace(&mut told, pause > FIRST_PAUSE) {
             let cause = ended.as_ref().map_or_else(|error| error.category(), |()| "closed");

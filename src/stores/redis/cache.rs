@@ -73,7 +73,7 @@ impl RedisCache {
         if !self.is_up() {
             return Err(Silence::PassedOver);
         }
-        let mut connection = self.shared.redis.connection.clone();
+        let mut connection = self.shared.redis.connection();
         let cause = match timeout(self.patience, command.query_async(&mut connection)).await {
             Ok(Ok(answer)) => return Ok(answer),
             // It refuses this command, for example because it has no memory left; it may well answer the next one.
