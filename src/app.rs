@@ -36,8 +36,8 @@ mod stores;
 
 use probes::Probes;
 use rotation::Rotation;
-use stores::Stores;
 pub use stores::plans;
+use stores::{Credentials, Stores, twice};
 
 /// Tokens that neighbouring passages of a document share, so that what is said across a border is found.
 const OVERLAP: usize = 32;
@@ -285,11 +285,11 @@ async fn open_redis(config: &Config) -> Result<Option<Shared>, AppError> {
 /// How what is shared is reached, the password of a file included.
 fn redis_options(config: &Config) -> Result<Option<redis::Options>, ConfigError> {
     let CacheUrl::Redis(url) = &config.cache.url else { return Ok(None) };
-    Ok(Some(redis::Options {
-        url: url.text().to_owned(),
-        password: config.cache_password()?,
-        prefix: config.cache.prefix.clone(),
-    }))
+    let password = config.cache_password()?;
+    if password.is_some() && Credentials::of(url.text()).password.is_some() {
+        return Err(twice("cache.password", "cache.url"));
+    }
+    Ok(Some(redis::Options { url: url.text().to_owned(), password, prefix: config.cache.prefix.clone() }))
 }
 
 fn cores() -> usize {

@@ -13,9 +13,11 @@ use prometheus::{
 use quipu_resolvers::Answer;
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{CACHED, Lookup, StoreName, Trace};
-use tracing::Subscriber;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{ConfigError, LogFormat, Logs};
@@ -39,10 +41,19 @@ where
     let filter = EnvFilter::builder().parse(&logs.level);
     let filter = filter.map_err(|error| ConfigError::one(format!("`logs.level`: {error}")))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let discreet =
+        || filter_fn(|about| !TALKATIVE.contains(&crate_of(about.target())) || *about.level() <= Level::INFO);
     Ok(match logs.format {
-        LogFormat::Text => Box::new(log.with_ansi(colours).finish()),
-        LogFormat::Json => Box::new(log.json().flatten_event(true).with_span_list(false).finish()),
+        LogFormat::Text => Box::new(log.with_ansi(colours).finish().with(discreet())),
+        LogFormat::Json => Box::new(log.json().flatten_event(true).with_span_list(false).finish().with(discreet())),
     })
+}
+
+/// Libraries that write whole messages into their finer logs, and with them tokens: no setting brings these to light.
+const TALKATIVE: [&str; 2] = ["tungstenite", "tokio_tungstenite"];
+
+fn crate_of(target: &str) -> &str {
+    target.split_once("::").map_or(target, |(name, _)| name)
 }
 
 fn log_panic(info: &PanicHookInfo<'_>) {

@@ -320,20 +320,20 @@ fn qdrant_options(config: &Config) -> Result<Option<qdrant::Options>, ConfigErro
     }))
 }
 
-fn twice(name: &str, place: &str) -> ConfigError {
+pub(super) fn twice(name: &str, place: &str) -> ConfigError {
     ConfigError::one(format!("`{name}` is set, and {place} has a password as well\nhelp: leave one of them out"))
 }
 
 /// A URL taken apart. Credentials in it may be percent-encoded.
 #[derive(Debug, PartialEq)]
-struct Credentials {
+pub(super) struct Credentials {
     url: String,
     user: Option<String>,
-    password: Option<String>,
+    pub password: Option<String>,
 }
 
 impl Credentials {
-    fn of(url: &str) -> Self {
+    pub fn of(url: &str) -> Self {
         let none = Self { url: url.to_owned(), user: None, password: None };
         let Some((scheme, rest)) = url.split_once("://") else { return none };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());

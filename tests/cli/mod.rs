@@ -11,4 +11,5 @@ mod migrating;
 mod policy;
 pub mod quipu;
 mod running;
+mod secrets;
 mod tour;
