@@ -103,7 +103,7 @@ impl Default for Limits {
             depth: 16,
             fields: 2_000,
             root_fields: 50,
-            directives: 32,
+            directives: 8,
             variables: 200,
             operations: 20,
             price: 1_000_000,

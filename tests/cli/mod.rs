@@ -10,6 +10,7 @@ mod meaning;
 mod migrating;
 mod policy;
 pub mod quipu;
+mod refusals;
 mod running;
 mod secrets;
 mod tour;

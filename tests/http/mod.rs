@@ -1,5 +1,7 @@
 //! The HTTP layer: a real server on a random port and real clients, before an engine's double or the engine itself.
 
+pub mod attacks;
+mod checks;
 mod double;
 mod events;
 mod hardening;
@@ -19,4 +21,5 @@ mod skew;
 pub mod socket;
 mod status;
 mod tls;
+mod transports;
 mod websocket;

@@ -79,6 +79,41 @@ async fn changes_come_in_order_and_only_to_those_who_may_see_the_record() {
     }
 }
 
+/// An event is read again for each subscriber when it is told, by the rules and the records of that moment.
+#[tokio::test]
+async fn hostile_37_a_permission_that_is_gone_suppresses_the_next_event() {
+    let world = World::filled().await;
+    for tenant in TENANTS {
+        let eu = principal(tenant, json!({"regions": ["EU"]}));
+        let mut stream = world.watch(&eu, "subscription { deviceUpdated { id node { battery } } }");
+        assert!(quiet(&mut stream).await);
+        let battery = async |value: u32| {
+            let update = format!("where: {{id: {{eq: \"d1\"}}}}, update: {{battery: {{set: {value}}}}}");
+            world
+                .data(&admin(tenant), &format!("mutation {{ updateDevices({update}) {{ info {{ nodesCreated }} }} }}"))
+                .await;
+        };
+        let region = async |name: &str| {
+            let update = format!("where: {{id: {{eq: \"f1\"}}}}, update: {{region: {{set: \"{name}\"}}}}");
+            world
+                .data(
+                    &admin(tenant),
+                    &format!("mutation {{ updateFacilities({update}) {{ info {{ nodesCreated }} }} }}"),
+                )
+                .await;
+        };
+        let told = |value: u32| json!({"deviceUpdated": {"id": "d1", "node": {"battery": value}}});
+        battery(31).await;
+        assert_eq!(next(&mut stream).await.unwrap()["data"], told(31));
+        region("US").await;
+        battery(32).await;
+        assert!(quiet(&mut stream).await, "it is in another region now");
+        region("EU").await;
+        battery(33).await;
+        assert_eq!(next(&mut stream).await.unwrap()["data"], told(33), "and the stream lives");
+    }
+}
+
 /// Of what is gone only the id is left, so nothing else can be asked for, and no rule can be checked.
 #[tokio::test]
 async fn deletions_are_told_by_id_to_those_who_see_the_whole_type() {
