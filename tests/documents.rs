@@ -98,11 +98,62 @@ fn the_readme_has_every_directive() {
     assert_eq!(column(&text("README.md"), "\n### Directives"), names);
 }
 
+/// Names of all functions in the Rust files below some folders, tests among them.
+fn functions(folders: &[&str]) -> BTreeSet<String> {
+    let (mut open, mut names) =
+        (folders.iter().map(|name| Path::new(ROOT).join(name)).collect::<Vec<_>>(), BTreeSet::new());
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a source");
+            let declared = text.lines().filter_map(|line| line.trim_start().split_once("fn ")?.1.split_once('('));
+            names.extend(declared.map(|(name, _)| name.to_owned()));
+        }
+    }
+    names
+}
+
+/// Each line of the table names tests that are there, or says that it is open; and each test with a number is in the table.
+#[test]
+fn security_names_a_test_for_each_line() {
+    let document = text("SECURITY.md");
+    let below = document.split_once("\n## How it is tested").expect("a section on tests").1;
+    let rows = below.lines().skip_while(|line| !line.starts_with("| line")).take_while(|line| line.starts_with('|'));
+    let rows: Vec<Vec<&str>> =
+        rows.skip(2).map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect();
+    let numbers: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+    let after = |number: u32| match number {
+        50 => &["a", "b"][..],
+        63 => &["a", "b", "c", "d"],
+        _ => &[],
+    };
+    let expected = (1..=80).flat_map(|number| {
+        let letters = after(number).iter().map(move |letter| format!("{number}{letter}"));
+        std::iter::once(number.to_string()).chain(letters)
+    });
+    assert_eq!(numbers, expected.collect::<Vec<_>>(), "every line once, in order");
+    let there = functions(&["src", "resolvers/src", "schema/src", "tests"]);
+    let mut named = BTreeSet::new();
+    for row in &rows {
+        let tests: Vec<&str> = row[2].split('`').skip(1).step_by(2).filter(|word| !word.contains(['/', '.'])).collect();
+        assert!(!tests.is_empty() || row[2].starts_with("open: "), "line {} has neither a test nor a reason", row[0]);
+        named.extend(tests);
+    }
+    let missing: Vec<_> = named.iter().filter(|name| !there.contains(**name)).collect();
+    assert!(missing.is_empty(), "SECURITY.md names tests that are not there: {missing:#?}");
+    let is_numbered = |name: &&String| {
+        name.strip_prefix("hostile_").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let unnamed: Vec<_> = there.iter().filter(is_numbered).filter(|name| !named.contains(name.as_str())).collect();
+    assert!(unnamed.is_empty(), "these belong into the table of SECURITY.md: {unnamed:#?}");
+}
+
 /// Documents that name files, and the folders in which a name may be meant.
 #[test]
 fn documents_name_files_that_are_there() {
     let mut missing = Vec::new();
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"] {
         let text = text(document);
         let linked = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
         // The picture is taken of the running demo, and committed after what it shows.
