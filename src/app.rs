@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::TenantId;
-use quipu_resolvers::ports::{Bus, Cache, Clock};
+use quipu_resolvers::ports::{Bus, Cache, Clock, Counters};
 use quipu_resolvers::value::scalar;
 use quipu_resolvers::{Engine, Ports, Settings};
 use tokio::net::TcpListener;
@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::audit::scribe::Writing;
 use crate::audit::watching::{Watched, Watching};
 use crate::audit::{self, Scribe, Trail};
+use crate::auth;
 use crate::config::{CacheUrl, Config, ConfigError};
 use crate::http::{self, AppState, Gateway, Parts};
 use crate::ingest::chunk::{self, TokenCount, Words};
@@ -98,6 +99,10 @@ pub struct App {
     pub embedder: LazyEmbedder,
     /// Keeps vectors in step with the log.
     pub relay: Relay,
+    /// What is kept of API keys.
+    pub credentials: Arc<dyn auth::Credentials>,
+    /// Counts tries, with other instances if there are some.
+    counters: Arc<dyn Counters>,
     stores: Arc<Stores>,
     /// What is shared with other instances, if there is such a thing.
     shared: Option<Shared>,
@@ -118,11 +123,12 @@ impl App {
         let stores = Arc::new(Stores::open(&config).await?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let shared = open_redis(&config).await?;
-        let (bus, cache): (Arc<dyn Bus>, Arc<dyn Cache>) = match &shared {
-            Some(shared) => (shared.bus.clone(), shared.cache.clone()),
+        let (bus, cache, counters): (Arc<dyn Bus>, Arc<dyn Cache>, Arc<dyn Counters>) = match &shared {
+            Some(shared) => (shared.bus.clone(), shared.cache.clone(), shared.cache.clone()),
             None => {
                 let (bytes, largest) = (config.cache.bytes.0, config.cache.value_bytes.0);
-                (Arc::new(LocalBus::default()), Arc::new(LocalCache::new(bytes, largest, clock.clone())))
+                let cache = Arc::new(LocalCache::new(bytes, largest, clock.clone()));
+                (Arc::new(LocalBus::default()), cache.clone(), cache)
             }
         };
         let embedding = &config.embedding;
@@ -140,7 +146,8 @@ impl App {
         let engine = Engine::new(ports.clone(), settings);
         let tenants = Tenants::new(engine.clone(), ports.clone());
         let relay = Relay::new(&ports, Turn::beside(&config.store.path));
-        Ok(Self { config, ports, engine, tenants, embedder, relay, stores, shared })
+        let credentials = stores.credentials.clone();
+        Ok(Self { config, ports, engine, tenants, embedder, relay, credentials, counters, stores, shared })
     }
 
     /// Serves until `shutdown` is done, then lets requests finish for as long as `server.drain` says, and closes the stores.
@@ -174,6 +181,8 @@ impl App {
                 shared: self.shared.clone(),
                 rotation: rotation.clone(),
             }),
+            credentials: self.credentials.clone(),
+            counters: self.counters.clone(),
             clock: self.ports.clock.clone(),
             metrics: metrics.clone(),
         })?;

@@ -16,6 +16,7 @@ mod audit;
 mod claims;
 mod form;
 mod issuers;
+mod origins;
 mod sections;
 mod tables;
 mod tenants;
@@ -25,13 +26,14 @@ mod tests;
 pub use audit::{AuditKinds, AuditVariables};
 pub use claims::{ANY, Algorithms, ClaimPath, RequiredClaims, SpokenFor, Texts};
 pub use form::{
-    ByteSize, CacheUrl, ClientCertificate, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Tenancy, VectorsUrl,
-    duration,
+    ByteSize, CacheUrl, ClientCertificate, GraphUrl, LogFormat, MetadataUrl, Mode, SameSite, Secret, Tenancy,
+    VectorsUrl, duration,
 };
 pub use issuers::{Issuer, KeySource, issuer_settings, may_be_asked};
+pub use origins::Origins;
 pub use sections::{
-    Audit, Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Playground, Server, Store,
-    Tls, Vectors,
+    Audit, Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Passwords, Playground, Server,
+    Sessions, Store, Tls, Vectors,
 };
 pub use tables::OpenTables;
 pub use tenants::TenantGraph;

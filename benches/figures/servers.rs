@@ -17,6 +17,7 @@ use quipu::auth::{Wish, mint};
 use quipu::config::{Config, Secret};
 use quipu::http::{Absent, AppState, Gateway, Parts, Probe, Readiness, TenantApi, serve};
 use quipu::ops::{Metrics, start_log};
+use quipu::stores::cache::LocalCache;
 use quipu::stores::clock::SystemClock;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::Clock;
@@ -53,6 +54,8 @@ pub async fn ours(world: World) {
         gateway: Arc::new(One { engine: world.engine, bound: world.bound }),
         watching: None,
         readiness: Arc::new(Ready),
+        credentials: world.credentials,
+        counters: Arc::new(LocalCache::new(0, 0, Arc::new(SystemClock))),
         clock: Arc::new(SystemClock),
         metrics: Arc::new(Metrics::new().expect("metrics")),
     };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use quipu::auth::Credentials;
 use quipu::ingest::embed::LazyEmbedder;
 use quipu::stores::bus::LocalBus;
 use quipu::stores::cache::LocalCache;
@@ -24,6 +25,8 @@ pub struct World {
     pub engine: Arc<Engine>,
     pub ports: Ports,
     pub bound: Arc<Bound>,
+    /// What the file keeps of keys: nothing.
+    pub credentials: Arc<dyn Credentials>,
 }
 
 /// The tenant.
@@ -78,7 +81,7 @@ impl World {
             .expect("it is published");
         let api = Api::of(&ontology);
         let bound = engine.bind(Served { tenant: tenant(), version, ontology, api });
-        Self { engine, ports, bound }
+        Self { engine, ports, bound, credentials: Arc::new(store.metadata()) }
     }
 
     /// The answer to a query.

@@ -72,6 +72,8 @@ pub enum Code {
     FilterTooWide,
     /// Too many requests at once.
     Overloaded,
+    /// Too many tries to sign in.
+    TooManyTries,
     /// It took too long.
     Timeout,
     /// Meaning is asked for, but there is no model.
@@ -111,6 +113,7 @@ impl Code {
             Self::BatchTooLarge => "BATCH_TOO_LARGE",
             Self::FilterTooWide => "FILTER_TOO_WIDE",
             Self::Overloaded => "OVERLOADED",
+            Self::TooManyTries => "TOO_MANY_TRIES",
             Self::Timeout => "TIMEOUT",
             Self::EmbeddingUnavailable => "EMBEDDING_UNAVAILABLE",
             Self::BadCursor => "BAD_CURSOR",
@@ -127,6 +130,7 @@ impl Code {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::BodyTooLarge => 413,
+            Self::TooManyTries => 429,
             Self::Overloaded | Self::Stale => 503,
             Self::StoreUnavailable | Self::EmbeddingUnavailable => 503,
             Self::Timeout => 504,

@@ -9,6 +9,7 @@ use quipu_resolvers::ports::{Graph, Metadata, Vectors};
 
 use crate::app::AppError;
 use crate::audit::Trail;
+use crate::auth;
 use crate::config::{Config, ConfigError, GraphUrl, MetadataUrl, Secret, Tenancy, TenantGraph, VectorsUrl};
 use crate::ingest::embed::ModelConfig;
 use crate::stores::apart;
@@ -27,6 +28,8 @@ pub struct Stores {
     pub metadata: Arc<dyn Metadata>,
     /// The audit trail, beside the log.
     pub trail: Arc<dyn Trail>,
+    /// Keys, beside the rows.
+    pub credentials: Arc<dyn auth::Credentials>,
     /// Vectors.
     pub vectors: Arc<dyn Vectors>,
     /// The Neo4j server that `graph.url` names.
@@ -73,13 +76,14 @@ impl Stores {
         let (neo4j, of_tenants, postgres, qdrant) =
             tokio::try_join!(open_neo4j(config), open_of_tenants(config), open_postgres(config), open_qdrant(config))?;
         let mut embedded = None;
-        let (metadata, trail): (Arc<dyn Metadata>, Arc<dyn Trail>) = match &postgres {
-            Some(postgres) => (Arc::new(postgres.clone()), Arc::new(postgres.clone())),
-            None => {
-                let metadata = file(&mut embedded, config).await?.metadata();
-                (Arc::new(metadata.clone()), Arc::new(metadata))
-            }
-        };
+        let (metadata, trail, credentials): (Arc<dyn Metadata>, Arc<dyn Trail>, Arc<dyn auth::Credentials>) =
+            match &postgres {
+                Some(postgres) => (Arc::new(postgres.clone()), Arc::new(postgres.clone()), Arc::new(postgres.clone())),
+                None => {
+                    let metadata = Arc::new(file(&mut embedded, config).await?.metadata());
+                    (metadata.clone(), metadata.clone(), metadata)
+                }
+            };
         let neo4j = neo4j.map(|neo4j| neo4j.with_rows(metadata.clone()));
         let of_tenants: BTreeMap<TenantId, Neo4j> =
             of_tenants.into_iter().map(|(tenant, neo4j)| (tenant, neo4j.with_rows(metadata.clone()))).collect();
@@ -100,7 +104,7 @@ impl Stores {
                 apart::over(Arc::new(vectors), graph.clone(), metadata.clone())
             }
         };
-        Ok(Self { graph, metadata, trail, vectors, neo4j, of_tenants, embedded, postgres, qdrant })
+        Ok(Self { graph, metadata, trail, credentials, vectors, neo4j, of_tenants, embedded, postgres, qdrant })
     }
 
     /// Migrates what is not migrated when it is opened.

@@ -6,18 +6,31 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use quipu_resolvers::guard::Principal;
 
+mod believed;
 mod claims;
+mod credentials;
 mod fetch;
 mod issuers;
 mod keys;
 mod keyset;
 mod mint;
 mod own;
+mod passwords;
+mod report;
+mod sessions;
+mod shown;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod token;
 
+pub use credentials::{ApiKey, Credentials, Digest, Session, User, origin_of_key, origin_of_user};
 pub use mint::{Wish, mint};
+pub use passwords::{LONGEST as LONGEST_PASSWORD, Passwords};
+pub use report::{Event, report};
+pub use sessions::{Given, Tokens};
+pub use shown::MadeKey;
+pub use stored::Standing;
 pub use token::Authenticator;
 
 /// What verified credentials say.
@@ -27,6 +40,50 @@ pub struct Verified {
     pub principal: Arc<Principal>,
     /// Until when the credentials hold, milliseconds since 1970 in UTC, the leeway included.
     pub expires_ms: i64,
+    /// What they are.
+    pub source: Source,
+}
+
+/// What let somebody in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A token of our own.
+    Own,
+    /// A token of an identity provider.
+    Issuer,
+    /// An API key, which may be revoked.
+    Key(Standing),
+    /// A session, which may be ended.
+    Session(Standing),
+}
+
+/// What somebody shows to be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof<T> {
+    /// A token or a key, of the header `Authorization` or the like.
+    Bearer(T),
+    /// A session's token, of a cookie.
+    Cookie(T),
+}
+
+impl<T: AsRef<str>> Proof<T> {
+    /// The same, borrowed.
+    pub fn as_str(&self) -> Proof<&str> {
+        match self {
+            Self::Bearer(token) => Proof::Bearer(token.as_ref()),
+            Self::Cookie(token) => Proof::Cookie(token.as_ref()),
+        }
+    }
+}
+
+impl Source {
+    /// What has to be looked up again, where that could end before its time.
+    pub fn standing(&self) -> Option<&Standing> {
+        match self {
+            Self::Own | Self::Issuer => None,
+            Self::Key(standing) | Self::Session(standing) => Some(standing),
+        }
+    }
 }
 
 /// Why credentials are not taken. For the log: a client is told only that they are not valid, whatever the reason.
@@ -88,6 +145,36 @@ pub enum Denied {
     /// The tenant is not served here.
     #[error("the tenant `{0}` is not served")]
     UnknownTenant(String),
+    /// It cannot be what it says to be.
+    #[error("it has not the form of a key or a session's token: it is cut off, or has a typing error")]
+    BadForm,
+    /// The tenant has none of this id.
+    #[error("the tenant has no such key or session")]
+    UnknownId,
+    /// The id is right, and the secret is not.
+    #[error("the secret is wrong")]
+    WrongSecret,
+    /// There is no such user, or the password is another one.
+    #[error("the tenant, the user or the password is wrong")]
+    WrongPassword,
+    /// A token to refresh with that was used before.
+    #[error("it was used before")]
+    Reused,
+    /// A cookie was sent twice.
+    #[error("the cookie was sent twice")]
+    Twice,
+    /// A page of this origin may not use cookies.
+    #[error("a page of this origin may not use cookies")]
+    Origin,
+    /// Somebody ended it.
+    #[error("it was revoked")]
+    Revoked,
+    /// Too many wait to be looked up.
+    #[error("too many wait to be looked up")]
+    Busy,
+    /// What is kept of it cannot be asked for: it may be as good as any.
+    #[error("what is kept of credentials cannot be asked for: {0}")]
+    Unavailable(String),
 }
 
 impl Denied {

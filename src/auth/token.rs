@@ -7,14 +7,19 @@ use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use quick_cache::sync::Cache;
+use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::Clock;
 use serde_json::{Map, Value};
 
 use super::claims::Said;
-use super::issuers::{Issuers, Standing};
+use super::credentials::Credentials;
+use super::credentials::{origin_of_key, origin_of_user};
+use super::issuers::{Issuers, Standing as OfIssuer};
 use super::own::Own;
-use super::{Denied, Verified};
-use crate::config::{Config, ConfigError};
+use super::sessions::{Given, Sessions};
+use super::stored::Stored;
+use super::{Denied, Source, Verified, shown};
+use crate::config::{Config, ConfigError, Secret};
 use crate::json::Unique;
 
 /// That of our own tokens.
@@ -30,6 +35,8 @@ pub struct Authenticator {
     /// For our own tokens, when they are taken.
     own: Option<Own>,
     issuers: Issuers,
+    /// What is looked up instead, where there is a store for that.
+    stored: Option<(Stored, Sessions)>,
     clock: Arc<dyn Clock>,
     verified: Cache<Box<str>, Known>,
 }
@@ -45,7 +52,7 @@ struct Known {
 #[derive(Clone, Copy)]
 enum By {
     Own(u64),
-    Issuer(Standing),
+    Issuer(OfIssuer),
 }
 
 impl Authenticator {
@@ -53,7 +60,17 @@ impl Authenticator {
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
         let own = Own::of(config)?;
         let issuers = Issuers::new(config, &clock)?;
-        Ok(Self { own, issuers, clock, verified: Cache::new(REMEMBERED) })
+        Ok(Self { own, issuers, stored: None, clock, verified: Cache::new(REMEMBERED) })
+    }
+
+    /// Takes API keys and sessions as well, which this store keeps.
+    ///
+    /// # Errors
+    /// When the settings of passwords are none that can be used.
+    pub fn with_stored(mut self, config: &Config, store: Arc<dyn Credentials>) -> Result<Self, ConfigError> {
+        let sessions = Sessions::new(config, store.clone(), self.clock.clone());
+        self.stored = Some((Stored::new(config, store, self.clock.clone())?, sessions));
+        Ok(self)
     }
 
     /// Whom a token names, by the keys that are known.
@@ -64,14 +81,15 @@ impl Authenticator {
         if token.len() > LONGEST {
             return Err(Denied::TooLong(LONGEST));
         }
-        let Said { principal, begins_ms, expires_ms } = match self.verified.get(token) {
-            Some(known) if self.holds(known.by) => known.said,
+        let known = match self.verified.get(token) {
+            Some(known) if self.holds(known.by) => known,
             _ => {
                 let known = self.read(token)?;
                 self.verified.insert(token.into(), known.clone());
-                known.said
+                known
             }
         };
+        let Said { principal, begins_ms, expires_ms } = known.said;
         let now = self.clock.now_ms();
         if now >= expires_ms {
             return Err(Denied::Expired);
@@ -79,15 +97,22 @@ impl Authenticator {
         if begins_ms.is_some_and(|begins| now < begins) {
             return Err(Denied::NotYet);
         }
-        Ok(Verified { principal, expires_ms })
+        let source = match known.by {
+            By::Own(_) => Source::Own,
+            By::Issuer(_) => Source::Issuer,
+        };
+        Ok(Verified { principal, expires_ms, source })
     }
 
-    /// As `verify`. Where the issuer may have a new key it waits for that, at most as long as `timeout` of the issuer says, while
+    /// As `verify`, and API keys as well. Where the issuer may have a new key it waits for that, at most as long as `timeout` of the issuer says, while
     /// [`Self::follow`] runs.
     ///
     /// # Errors
     /// Why it is not taken.
     pub async fn authenticate(&self, token: &str) -> Result<Verified, Denied> {
+        if let (true, Some((stored, _))) = (shown::is_key(token), &self.stored) {
+            return stored.key(token).await;
+        }
         match self.verify(token) {
             Err(denied) if denied.may_be_new() => {
                 self.issuers.sought(token).await;
@@ -97,15 +122,97 @@ impl Authenticator {
         }
     }
 
-    /// Keeps the keys of issuers, and our own; never ends.
+    /// The tenant that an API key names, before anything of it is proven.
+    pub fn tenant_named(&self, token: &str) -> Option<TenantId> {
+        shown::is_key(token).then(|| shown::key(token)).flatten().map(|shown| shown.tenant)
+    }
+
+    /// Whether what let somebody in still does.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn again(&self, source: &Source) -> Result<Verified, Denied> {
+        match (source, &self.stored) {
+            (Source::Key(standing), Some((keys, _))) => keys.again(standing).await,
+            (Source::Session(standing), Some((_, sessions))) => sessions.again(standing).await,
+            _ => Err(Denied::UnknownId),
+        }
+    }
+
+    /// Whom a session's token lets in.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub async fn session(&self, token: &str) -> Result<Verified, Denied> {
+        self.sessions()?.access(token).await
+    }
+
+    /// Begins a session for somebody who was let in. It ends no later than a key or token of our own that let them in. An identity
+    /// provider's token says how long it may be shown, not how long somebody may stay, so what holds then is `sessions.length`.
+    ///
+    /// # Errors
+    /// When it cannot be kept, or was made of a session.
+    pub async fn begin_session(&self, verified: &Verified) -> Result<Given, Denied> {
+        let (origin, until_ms) = match &verified.source {
+            Source::Own => ("token".to_owned(), verified.expires_ms),
+            Source::Issuer => ("token".to_owned(), i64::MAX),
+            Source::Key(standing) => (origin_of_key(&standing.name().1), verified.expires_ms),
+            Source::Session(_) => return Err(Denied::NotBearer),
+        };
+        self.sessions()?.begin(&verified.principal, origin, until_ms).await
+    }
+
+    /// Begins a session for a user with a password.
+    ///
+    /// # Errors
+    /// `WrongPassword` whatever of them is wrong; others when it cannot be told, or the session cannot be kept.
+    pub async fn sign_in(&self, tenant: Option<&TenantId>, user: &str, password: Secret) -> Result<Given, Denied> {
+        let Some((stored, sessions)) = &self.stored else { return Err(Denied::WrongPassword) };
+        let principal = stored.user(tenant, user, password).await?;
+        sessions.begin(&principal, origin_of_user(user), i64::MAX).await
+    }
+
+    /// New tokens of a session.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn refresh_session(&self, token: &str) -> Result<Given, Denied> {
+        self.sessions()?.refresh(token).await
+    }
+
+    /// Ends the session of a token to ask with or of one to refresh with.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn end_session(&self, access: Option<&str>, refresh: Option<&str>) -> Result<(), Denied> {
+        self.sessions()?.end(access, refresh).await
+    }
+
+    fn sessions(&self) -> Result<&Sessions, Denied> {
+        self.stored.as_ref().map(|(_, sessions)| sessions).ok_or(Denied::UnknownId)
+    }
+
+    /// Keeps the keys of issuers, and our own, and notes which API keys are used; never ends.
     pub async fn follow(&self) {
         let own = async {
             if let Some(own) = &self.own {
                 own.follow().await;
             }
         };
-        tokio::join!(self.issuers.follow(), own);
+        let stored = async {
+            if let Some((stored, _)) = &self.stored {
+                stored.follow().await;
+            }
+        };
+        tokio::join!(self.issuers.follow(), own, stored);
         std::future::pending().await
+    }
+
+    /// Writes down what waits for that, at the end of the process.
+    pub async fn finish(&self) {
+        if let Some((stored, _)) = &self.stored {
+            stored.finish().await;
+        }
     }
 
     /// Whether the file of our own keys held some when it was looked at last; `None` where there is no such file.

@@ -66,6 +66,11 @@ pub fn warn(message: &str) {
     say("warning", "\u{1b}[1;33m", message);
 }
 
+/// Something to know, on standard error.
+pub fn note(message: &str) {
+    say("note", "\u{1b}[1;32m", message);
+}
+
 /// Colours are taken out where standard error is no terminal.
 fn say(word: &str, colour: &str, message: &str) {
     let mut stream = anstream::stderr().lock();

@@ -12,10 +12,12 @@ use crate::config::Config;
 mod adopt;
 mod audit;
 mod caller;
+mod columns;
 mod demo;
 mod explain;
 mod failure;
 mod import;
+mod key;
 mod migrate;
 mod ontology;
 mod outline;
@@ -25,6 +27,7 @@ mod rebuild;
 mod serve;
 mod status;
 mod token;
+mod user;
 mod vectors;
 
 use failure::Failure;
@@ -36,6 +39,7 @@ Examples:
   quipu ontology publish --tenant acme knowledge.graphql
   quipu import --tenant acme records.jsonl           load records, as many as you like
   quipu token --tenant acme --subject ada --role admin    a token to ask questions with
+  quipu key create --tenant acme --name nightly      a key for a program, until it is revoked
   quipu serve                                        serve every published tenant
 
 Settings come from quipu.toml in the current folder, or --config FILE, or QUIPU_CONFIG;
@@ -62,6 +66,10 @@ enum Command {
     #[command(subcommand)]
     Ontology(ontology::Ontology),
     Token(token::Token),
+    #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
+    User(user::Account),
     Import(import::Import),
     Adopt(adopt::Adopt),
     Explain(explain::Explain),
@@ -105,6 +113,8 @@ impl Cli {
             Command::Migrate(migrate) => block_on(migrate.run(load()?)),
             Command::Ontology(ontology) => ontology.run(load),
             Command::Token(token) => token.run(&load()?),
+            Command::Key(key) => block_on(key.run(load()?)),
+            Command::User(user) => block_on(user.run(load()?)),
             Command::Import(import) => block_on(import.run(load()?)),
             Command::Adopt(adopt) => block_on(adopt.run(load()?)),
             Command::Explain(explain) => block_on(explain.run(load()?)),

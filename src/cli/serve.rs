@@ -23,7 +23,7 @@ Examples:
   quipu serve --config /etc/quipu/quipu.toml --listen 0.0.0.0:8080
   QUIPU_AUTH_SECRET_FILE=/run/secrets/quipu quipu serve
 
-Paths: /graphql, /playground, /healthz, /readyz, /metrics")]
+Paths: /graphql, /auth/session, /auth/sign-in, /auth/refresh, /auth/sign-out, /playground, /healthz, /readyz, /metrics")]
 pub struct Serve {
     /// Where to listen; port 0 takes any free one [default: server.listen of the settings]
     #[arg(long, value_name = "ADDR:PORT")]

@@ -4,7 +4,7 @@ use clap::Args;
 use quipu_resolvers::guard::TenantId;
 
 use super::failure::Failure;
-use super::{caller, print};
+use super::{caller, columns, print};
 use crate::app::App;
 use crate::config::Config;
 use crate::ingest::compare::Sum;
@@ -77,7 +77,7 @@ impl Status {
             }
         }
         app.close().await;
-        print(table(&lines) + &told);
+        print(columns::table(&lines) + &told);
         match differs {
             0 => Ok(()),
             some => Err(Failure::refused(format!("{some} differences between the stores and the log"))
@@ -92,15 +92,4 @@ fn stands(position: u64, head: u64) -> String {
         0 => "in step".to_owned(),
         behind => format!("{position}, {behind} behind"),
     }
-}
-
-/// Columns as wide as they must be.
-fn table(lines: &[[String; 5]]) -> String {
-    let widths: Vec<usize> =
-        (0..5).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()).collect();
-    let line = |cells: &[String; 5]| {
-        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    lines.iter().map(line).collect()
 }

@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::form::{Form, Raw, quoted};
 
 /// The texts of a list, or one text alone.
-fn texts(raw: &Raw<'_>) -> Option<Vec<String>> {
+pub(super) fn texts(raw: &Raw<'_>) -> Option<Vec<String>> {
     match raw {
         Raw::Toml(DeValue::Array(items)) => {
             items.iter().map(|item| item.get_ref().as_str().filter(|text| !text.is_empty()).map(Into::into)).collect()
@@ -19,7 +19,7 @@ fn texts(raw: &Raw<'_>) -> Option<Vec<String>> {
     }
 }
 
-fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+pub(super) fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let quoted: Vec<String> = texts.into_iter().map(|text| quoted(text.as_ref())).collect();
     format!("[{}]", quoted.join(", "))
 }

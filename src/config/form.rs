@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 /// A value as it was written: a TOML value of the file, or the text of a variable of the environment.
 pub(super) enum Raw<'a> {
@@ -112,6 +112,14 @@ impl<T: Form> Form for Option<T> {
             inner.rebase(folder);
         }
     }
+}
+
+/// Reads a value that the environment has in the form of the file, like a list.
+pub(super) fn as_in_file<T: Form>(text: &str) -> Option<T> {
+    let text = format!("value = {text}");
+    let table = DeTable::parse(&text).ok()?;
+    let only = table.get_ref().len() == 1;
+    T::take(&Raw::Toml(table.get_ref().get("value").filter(|_| only)?.get_ref()))
 }
 
 /// Text as a TOML literal.
@@ -419,6 +427,29 @@ places! {
         Embedded,
         /// On a Redis server.
         Redis = ["redis://"]
+    }
+}
+
+words! {
+    /// Which requests a browser sends a cookie with.
+    SameSite: "\"strict\", \"lax\" or \"none\"" {
+        /// Those of pages of the same site.
+        Strict = "strict",
+        /// Those, and when somebody follows a link to it.
+        Lax = "lax",
+        /// All.
+        None = "none",
+    }
+}
+
+impl SameSite {
+    /// The value of the attribute `SameSite`.
+    pub fn attribute(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Lax => "Lax",
+            Self::None => "None",
+        }
     }
 }
 

@@ -12,8 +12,10 @@ use quipu_resolvers::guard::TenantId;
 
 use super::audit::{AuditKinds, AuditVariables};
 use super::form::{
-    ByteSize, CacheUrl, ClientCertificate, GraphUrl, LogFormat, MetadataUrl, Mode, Secret, Setting, Tenancy, VectorsUrl,
+    ByteSize, CacheUrl, ClientCertificate, GraphUrl, LogFormat, MetadataUrl, Mode, SameSite, Secret, Setting, Tenancy,
+    VectorsUrl,
 };
+use super::origins::Origins;
 use super::tables::OpenTables;
 use super::{Issuer, TenantGraph};
 
@@ -115,6 +117,10 @@ sections! {
         batch: NonZeroUsize = count(10);
         /// How long requests may go on after a stop was asked for.
         drain: Duration = seconds(10);
+        /// Proxies of your own that stand before it: the address of a client is what the outermost of them wrote into `X-Forwarded-For`.
+        proxies: usize = 0;
+        /// Origins whose pages may ask and read answers, with cookies, like "https://app.example" (CORS).
+        cors_origins: Origins = Origins::default();
         /// How often files of secrets and certificates are looked at; SIGHUP has them looked at now.
         reload: Duration = seconds(5);
     }
@@ -237,7 +243,8 @@ sections! {
         threads: Option<NonZeroUsize> = None;
     }
 
-    /// Tokens: JSON Web Tokens, signed with HS256 by a key of our own. Those of identity providers have sections of their own.
+    /// Tokens: JSON Web Tokens, signed with HS256 by a key of our own. Those of identity providers have sections of their own. And API keys,
+    /// which are kept in the store.
     auth: Auth {
         /// Key that signs tokens, at least 32 bytes. Needed to serve, unless all tokens are of identity providers; there is no default.
         secret: Option<Secret> = None;
@@ -249,10 +256,51 @@ sections! {
         issuer: Option<String> = None;
         /// How far clocks may differ when `exp` and `nbf` are checked.
         leeway: Duration = seconds(30);
+        /// How long it is believed what the store says of an API key or a session, before it is looked up again: one that is ended opens nothing more
+        /// after this time, and its streams end.
+        recheck: Duration = seconds(5);
         /// Claim that names the tenant.
         tenant_claim: String = "tenant".into();
         /// Claim that lists the roles.
         roles_claim: String = "roles".into();
+    }
+
+    /// Passwords of local users, hashed with Argon2id; the defaults are those that OWASP recommends.
+    passwords: Passwords {
+        /// Memory for one hash.
+        memory: ByteSize = ByteSize(19 << 20);
+        /// Passes over that memory.
+        iterations: u32 = 2;
+        /// Lanes of one hash.
+        lanes: u32 = 1;
+        /// Hashes at the same time; further ones wait.
+        at_once: NonZeroUsize = count(2);
+        /// Characters of a new password at least.
+        shortest: usize = 12;
+        /// Tries to sign in to one account within the window, right ones among them; then 429.
+        account_tries: u64 = 10;
+        /// Tries to sign in from one address, or one network of IPv6, within the window.
+        address_tries: u64 = 100;
+        /// How long tries are counted together.
+        window: Duration = seconds(15 * 60);
+    }
+
+    /// Sessions of browsers: cookies instead of a token.
+    sessions: Sessions {
+        /// How long a session may be asked with before it has to be refreshed.
+        access: Duration = seconds(10 * 60);
+        /// How long a session goes on that is not refreshed.
+        refresh: Duration = seconds(8 * 60 * 60);
+        /// When a session ends, however often it is refreshed.
+        length: Duration = seconds(24 * 60 * 60);
+        /// How long what a refresh replaced is no sign of theft, because two windows of a browser refreshed at once.
+        grace: Duration = seconds(10);
+        /// Sessions of one subject at once; with one more the oldest ends.
+        per_subject: NonZeroUsize = count(20);
+        /// Which requests browsers send the cookies with: "strict" and "lax" need pages of the same site, "none" is for others.
+        same_site: SameSite = SameSite::Strict;
+        /// Whether cookies are taken over plain HTTP, for development. Whoever is in between could then take them.
+        insecure_http: bool = false;
     }
 
     /// Signatures of cursors.

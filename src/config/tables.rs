@@ -1,8 +1,8 @@
 //! The form of a list of tables.
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
-use super::form::{Form, Raw};
+use super::form::{Form, Raw, as_in_file};
 use crate::stores::open_tables::OpenTable;
 
 /// Tables of others that ontologies may show.
@@ -21,12 +21,7 @@ impl Form for OpenTables {
             }
             Raw::Toml(_) => None,
             // The environment has the same list as the file.
-            Raw::Text(text) => {
-                let text = format!("tables = {text}");
-                let table = DeTable::parse(&text).ok()?;
-                let only = table.get_ref().len() == 1;
-                Self::take(&Raw::Toml(table.get_ref().get("tables").filter(|_| only)?.get_ref()))
-            }
+            Raw::Text(text) => as_in_file(text),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -32,6 +33,8 @@ const PREFACE: usize = 24;
 /// What a connection holds while anything of it lives: also a WebSocket, which leaves the server's hands.
 #[derive(Clone)]
 pub(super) struct Connection {
+    /// Who is at the other end.
+    pub peer: IpAddr,
     _place: Arc<OwnedSemaphorePermit>,
     _alive: mpsc::Sender<Infallible>,
 }
@@ -50,13 +53,13 @@ pub(super) async fn serve(
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let (stream, place) = tokio::select! {
+        let (stream, peer, place) = tokio::select! {
             () = &mut shutdown => break,
             next = next(&listener, &places) => next,
         };
         while connections.try_join_next().is_some() {}
         let speaker = Speaker {
-            connection: Connection { _place: Arc::new(place), _alive: alive.clone() },
+            connection: Connection { peer, _place: Arc::new(place), _alive: alive.clone() },
             router: router.clone(),
             builder: builder.clone(),
             until: Instant::now() + server.header_timeout,
@@ -220,17 +223,17 @@ impl HttpBody for Held {
 }
 
 /// The next connection that there is a place for. Errors of accepting pass: the client is gone, or files have run out for now.
-async fn next(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+async fn next(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, IpAddr, OwnedSemaphorePermit) {
     loop {
         let Ok(place) = places.clone().acquire_owned().await else {
             // never closed
             return std::future::pending().await;
         };
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // answers are written whole; waiting to fill a packet would only delay them
                 let _ = stream.set_nodelay(true);
-                return (stream, place);
+                return (stream, peer.ip(), place);
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

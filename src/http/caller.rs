@@ -4,13 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use quipu_resolvers::fault::Code;
-use quipu_resolvers::guard::Principal;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts as Head;
+use quipu_resolvers::fault::{Code, Fault};
+use quipu_resolvers::guard::{Principal, TenantId};
+use tokio::time::{Instant, sleep};
 
+use super::cookies::{self, Kind};
 use super::gateway::{Absent, TenantApi};
+use super::origin;
 use super::reply::Refusal;
 use super::state::AppState;
-use crate::auth::{Denied, Verified};
+use crate::auth::{self, Denied, Proof, Source, Verified};
+
+/// How long a stream goes on whose credentials cannot be looked up again, because their store is away; and the pause before it is tried
+/// again.
+const FORGIVEN: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A caller whose credentials were verified.
 #[derive(Clone)]
@@ -19,32 +29,73 @@ pub(super) struct Caller {
     pub api: Arc<dyn TenantApi>,
     /// Until when the credentials hold.
     pub expires_ms: i64,
+    /// What they are.
+    pub source: Source,
 }
 
 impl AppState {
-    /// Verifies a token and finds its tenant's API. The reason of a refusal is logged; the client learns none. Nothing is waited for
-    /// but the keys of an issuer, where the token names one that is not known.
-    pub(super) async fn caller(&self, token: Result<&str, Denied>) -> Result<Caller, Refusal> {
-        let refused = |reason: Denied| {
-            tracing::info!(%reason, "credentials refused");
-            let refusal = Refusal::unauthenticated();
-            self.metrics.refused(refusal.code);
-            if let Some(watching) = &self.watching {
-                watching.credentials_refused(&reason.to_string());
-            }
-            refusal
-        };
-        let verified = match token {
-            Ok(token) => self.authenticator.authenticate(token).await,
+    /// Who sends a request: by its `Authorization`, or without one by the cookie of a session, which only pages that may can use.
+    pub(super) async fn caller_of(&self, head: &Head) -> Result<Caller, Refusal> {
+        let proof = self.proof(head);
+        if let Ok(Proof::Cookie(_)) = proof {
+            origin::check(head, &self.config)?;
+        }
+        self.caller(proof).await
+    }
+
+    /// What a request shows.
+    pub(super) fn proof<'a>(&self, head: &'a Head) -> Result<Proof<&'a str>, Denied> {
+        if !head.headers.contains_key(AUTHORIZATION)
+            && let Some(token) = cookies::value(&head.headers, Kind::Access, &self.config.sessions)?
+        {
+            return Ok(Proof::Cookie(token));
+        }
+        auth::bearer_of(&head.headers).map(Proof::Bearer)
+    }
+
+    /// Verifies what is shown and finds the tenant's API. The reason of a refusal is logged; the client learns none. Nothing is waited for
+    /// but the keys of an issuer, where the token names one that is not known, and what is kept of an API key.
+    pub(super) async fn caller(&self, proof: Result<Proof<&str>, Denied>) -> Result<Caller, Refusal> {
+        let verified = match proof {
+            Ok(Proof::Bearer(token)) => self.verified(token).await,
+            Ok(Proof::Cookie(token)) => self.authenticator.session(token).await,
             Err(denied) => Err(denied),
         };
-        let Verified { principal, expires_ms } = verified.map_err(refused)?;
-        match self.gateway.api(&principal.tenant) {
-            Ok(api) => {
-                tracing::Span::current().record("tenant", principal.tenant.as_str());
-                Ok(Caller { principal, api, expires_ms })
+        let verified = verified.map_err(|denied| self.refused(denied))?;
+        let api = self.served(&verified.principal.tenant)?;
+        let Verified { principal, expires_ms, source } = verified;
+        tracing::Span::current().record("tenant", principal.tenant.as_str());
+        Ok(Caller { principal, api, expires_ms, source })
+    }
+
+    /// What a client is told whose credentials are not taken.
+    pub(super) fn refused(&self, denied: Denied) -> Refusal {
+        match denied {
+            Denied::Busy => {
+                Fault::client(Code::Overloaded, "too many credentials wait to be looked up; try again").into()
             }
-            Err(Absent::Unknown) => Err(refused(Denied::UnknownTenant(principal.tenant.to_string()))),
+            Denied::Unavailable(cause) => {
+                tracing::warn!(cause, "credentials cannot be looked up");
+                let message = "what is kept of credentials cannot be asked for at the moment; try again";
+                Fault::client(Code::StoreUnavailable, message).into()
+            }
+            reason => {
+                tracing::info!(%reason, "credentials refused");
+                let refusal = Refusal::unauthenticated();
+                self.metrics.refused(refusal.code);
+                if let Some(watching) = &self.watching {
+                    watching.credentials_refused(&reason.to_string());
+                }
+                refusal
+            }
+        }
+    }
+
+    /// The API of a tenant.
+    fn served(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Refusal> {
+        match self.gateway.api(tenant) {
+            Ok(api) => Ok(api),
+            Err(Absent::Unknown) => Err(self.refused(Denied::UnknownTenant(tenant.to_string()))),
             Err(Absent::NotReady) => {
                 let message =
                     "what is published for the tenant is not ready to be served; /readyz says which store is down";
@@ -53,9 +104,45 @@ impl AppState {
         }
     }
 
-    /// How long credentials still hold.
-    pub(super) fn remaining(&self, caller: &Caller) -> Duration {
-        let left = caller.expires_ms.saturating_sub(self.clock.now_ms());
-        Duration::from_millis(u64::try_from(left).unwrap_or(0))
+    /// A tenant that is not served has no keys that would have to be looked up.
+    async fn verified(&self, token: &str) -> Result<Verified, Denied> {
+        match self.authenticator.tenant_named(token) {
+            Some(tenant) if matches!(self.gateway.api(&tenant), Err(Absent::Unknown)) => {
+                Err(Denied::UnknownTenant(tenant.to_string()))
+            }
+            _ => self.authenticator.authenticate(token).await,
+        }
     }
+
+    /// Done when what let a caller in holds no longer: it ends, or was ended. What could have been ended is looked up again whenever
+    /// it was believed for long enough.
+    pub(super) async fn ended(self: Arc<Self>, mut source: Source, mut expires_ms: i64) {
+        let mut heard = Instant::now();
+        loop {
+            let left = milliseconds(expires_ms.saturating_sub(self.clock.now_ms()));
+            let Some(standing) = source.standing() else { return sleep(left).await };
+            let believed = milliseconds(standing.until_ms.saturating_sub(self.clock.steady_ms()));
+            sleep(left.min(believed)).await;
+            // A session may have been refreshed meanwhile.
+            if left <= believed && !matches!(source, Source::Session(_)) {
+                return;
+            }
+            match self.authenticator.again(&source).await {
+                Ok(verified) => {
+                    (source, expires_ms) = (verified.source, verified.expires_ms);
+                    heard = Instant::now();
+                }
+                Err(Denied::Busy | Denied::Unavailable(_)) if heard.elapsed() < FORGIVEN => sleep(PAUSE).await,
+                Err(reason) => {
+                    tracing::info!(%reason, "the credentials of a stream hold no longer");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A time that is left; none when it is over.
+fn milliseconds(left: i64) -> Duration {
+    Duration::from_millis(u64::try_from(left).unwrap_or(0))
 }

@@ -1,7 +1,6 @@
 //! Server-sent events: one operation per request (the distinct connections mode of GraphQL over SSE).
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +8,12 @@ use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use futures_util::stream::unfold;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 use tracing::Instrument;
 
 use super::caller::Caller;
@@ -40,7 +40,7 @@ pub(super) async fn stream(
     let place = Place::enter(state, &caller, &operation, "sse").await?;
     let live = &state.config.live;
     let (outbox, inbox) = Outbox::new(live.buffer.0, live.patience);
-    let expires = Box::pin(sleep(state.remaining(&caller)));
+    let expires = Box::pin(state.clone().ended(caller.source.clone(), caller.expires_ms));
     let work = tokio::spawn({
         let state = state.clone();
         let live = Live { caller, operation, write, request_id };
@@ -78,7 +78,7 @@ struct Sending {
     held: Option<Queued<Bytes>>,
     greeted: bool,
     ended: bool,
-    expires: Pin<Box<Sleep>>,
+    expires: BoxFuture<'static, ()>,
     keep_alive: Duration,
     stopping: watch::Receiver<bool>,
     _work: Work,

@@ -25,7 +25,6 @@ use super::operation::{self, Bounds, Operation, Payload};
 use super::reply::Refusal;
 use super::state::AppState;
 use super::{events, socket};
-use crate::auth;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST_KEY: usize = 255;
@@ -70,7 +69,7 @@ fn refused(state: &AppState, refusal: Refusal, reply: Reply) -> Response {
 async fn answer_post(state: &Arc<AppState>, head: &Head, body: Body, reply: Reply) -> Result<Response, Refusal> {
     let deadline = Instant::now() + state.config.server.request_timeout;
     negotiate::check_body(&head.headers)?;
-    let caller = state.caller(auth::bearer_of(&head.headers)).await?;
+    let caller = state.caller_of(head).await?;
     let key = idempotency_key(&head.headers)?;
     let body = read_body(body, state.config.server.body_bytes.0, deadline).await?;
     let payload = operation::from_body(&body, bounds(state))?;
@@ -98,7 +97,7 @@ async fn answer_post(state: &Arc<AppState>, head: &Head, body: Body, reply: Repl
 
 async fn answer_get(state: &Arc<AppState>, head: &Head, reply: Reply) -> Result<Response, Refusal> {
     let deadline = Instant::now() + state.config.server.request_timeout;
-    let caller = state.caller(auth::bearer_of(&head.headers)).await?;
+    let caller = state.caller_of(head).await?;
     let mut operation = operation::from_uri(&head.uri, bounds(state))?;
     operation.position = operation.position.or_else(|| position(&head.headers));
     if kind_of(&operation.query, operation.name.as_deref()) == Kind::Mutation {
@@ -155,7 +154,7 @@ fn positioned(mut payload: Payload, headers: &HeaderMap) -> Payload {
 }
 
 /// Reads a body whole. One that says beforehand that it is too long is not read at all.
-async fn read_body(body: Body, limit: usize, deadline: Instant) -> Result<Bytes, Refusal> {
+pub(super) async fn read_body(body: Body, limit: usize, deadline: Instant) -> Result<Bytes, Refusal> {
     match timeout_at(deadline, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {

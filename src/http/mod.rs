@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 mod accept;
 mod admission;
 mod caller;
+mod cookies;
 mod events;
 mod gateway;
 mod graphql;
@@ -21,13 +22,17 @@ mod layers;
 mod live;
 mod negotiate;
 mod operation;
+mod origin;
 mod outbox;
 pub mod playground;
 mod protocol;
 mod reply;
+mod sessions;
+mod sign_in;
 mod socket;
 mod state;
 mod tls;
+mod tries;
 
 pub use gateway::{Absent, Condition, Gateway, Probe, Readiness, TenantApi};
 pub use layers::current_request;
@@ -46,21 +51,33 @@ pub async fn serve(listener: TcpListener, state: Arc<AppState>, shutdown: impl F
     if let Some(tls) = &state.tls {
         keeping.spawn(tls.clone().follow(state.config.server.reload));
     }
-    accept::serve(listener, router, &state, shutdown).await
+    let served = accept::serve(listener, router, &state, shutdown).await;
+    keeping.shutdown().await;
+    state.authenticator.finish().await;
+    served
 }
 
 /// Every path that is served.
 fn router(state: &Arc<AppState>) -> Router {
     let reads = async || Refusal::method("GET, HEAD");
     let both = async || Refusal::method("GET, HEAD, POST");
+    let posts = async || Refusal::method("POST");
     let pages = state.page.clone().map_or_else(Router::new, playground::routes);
-    Router::new()
+    let router = Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post).fallback(both))
+        .route("/auth/sign-in", post(sign_in::post).fallback(posts))
+        .route("/auth/session", post(sessions::begin).fallback(posts))
+        .route("/auth/refresh", post(sessions::refresh).fallback(posts))
+        .route("/auth/sign-out", post(sessions::sign_out).fallback(posts))
         .route("/healthz", get(health::alive).fallback(reads))
         .route("/readyz", get(health::ready).fallback(reads))
         .route("/metrics", get(health::metrics).fallback(reads))
         .fallback(async || Refusal::no_such_path())
         .with_state(state.clone())
-        .merge(pages)
-        .layer(from_fn_with_state(state.clone(), layers::around))
+        .merge(pages);
+    let router = match origin::cors(&state.config) {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router.layer(from_fn_with_state(state.clone(), layers::around))
 }

@@ -11,6 +11,7 @@ use axum::http::header::UPGRADE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use quipu_resolvers::fault::{Code, Fault};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -25,11 +26,12 @@ use super::graphql::bounds;
 use super::layers::fresh_id;
 use super::live::{Channel, Live, Place, operate, refused};
 use super::operation::Operation;
+use super::origin;
 use super::outbox::{NotTaken, Outbox, Queued};
 use super::protocol::{self, Close, Incoming, SUBPROTOCOL};
 use super::reply::Refusal;
 use super::state::{AppState, stopped};
-use crate::auth::{self, Denied};
+use crate::auth::{self, Denied, Proof};
 
 /// How long a client may take to answer a close.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -42,7 +44,13 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
 /// Makes a WebSocket of a request. Credentials may be in its headers or come with `connection_init`.
 pub(super) async fn upgrade(state: Arc<AppState>, request: Request) -> Response {
     let (mut head, _) = request.into_parts();
-    let token = auth::bearer_of(&head.headers).map(ToOwned::to_owned);
+    // A browser sends cookies along whichever page asks, and lets no page set a header here: so the page's origin decides.
+    let proof = match state.proof(&head) {
+        Ok(Proof::Cookie(_)) if !origin::is_of_an_allowed_page(&head, &state.config) => Err(Denied::Origin),
+        Ok(Proof::Cookie(token)) => Ok(Proof::Cookie(token.to_owned())),
+        Ok(Proof::Bearer(token)) => Ok(Proof::Bearer(token.to_owned())),
+        Err(denied) => Err(denied),
+    };
     let connection = head.extensions.get::<Connection>().cloned();
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
         Ok(upgrade) => upgrade,
@@ -56,20 +64,20 @@ pub(super) async fn upgrade(state: Arc<AppState>, request: Request) -> Response 
         async move {
             // held for as long as the socket lives, for it counts as a connection
             let _connection = connection;
-            serve(state, socket, token).await;
+            serve(state, socket, proof).await;
         }
         .instrument(span)
     })
 }
 
-async fn serve(state: Arc<AppState>, socket: WebSocket, token: Result<String, Denied>) {
+async fn serve(state: Arc<AppState>, socket: WebSocket, proof: Result<Proof<String>, Denied>) {
     let live = &state.config.live;
     let (outbox, inbox) = Outbox::new(live.buffer.0, live.patience);
     let offered = socket.protocol().is_some_and(|protocol| protocol == SUBPROTOCOL);
     let mut session = Session {
         state: state.clone(),
         socket,
-        token,
+        proof,
         caller: None,
         outbox,
         running: HashMap::new(),
@@ -129,8 +137,8 @@ struct Frame {
 struct Session {
     state: Arc<AppState>,
     socket: WebSocket,
-    /// The token in the headers of the request.
-    token: Result<String, Denied>,
+    /// What the headers of the request show.
+    proof: Result<Proof<String>, Denied>,
     /// Who it is, once `connection_init` was acknowledged.
     caller: Option<Caller>,
     outbox: Outbox<Frame>,
@@ -146,8 +154,8 @@ impl Session {
         let mut stopping = self.state.stopping.subscribe();
         let mut ticks = interval_at(Instant::now() + live.keep_alive, live.keep_alive);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // until the acknowledgement this is the time for it, then the end of the token
-        let mut until = Box::pin(sleep(live.init_timeout));
+        // until the acknowledgement this is the time for it, then the end of the credentials
+        let mut until: BoxFuture<'static, ()> = Box::pin(sleep(live.init_timeout));
         loop {
             let known = self.caller.is_some();
             let step = tokio::select! {
@@ -161,7 +169,7 @@ impl Session {
                 return end;
             }
             if let (false, Some(caller)) = (known, &self.caller) {
-                until = Box::pin(sleep(self.state.remaining(caller)));
+                until = Box::pin(self.state.clone().ended(caller.source.clone(), caller.expires_ms));
             }
         }
     }
@@ -196,12 +204,12 @@ impl Session {
             return Err(Close::second_init().into());
         }
         let given = authorization(params);
-        let token = match &given {
-            Ok(Some(value)) => auth::bearer(value),
-            Ok(None) => self.token.as_deref().map_err(Clone::clone),
+        let proof = match &given {
+            Ok(Some(value)) => auth::bearer(value).map(Proof::Bearer),
+            Ok(None) => self.proof.as_ref().map(Proof::as_str).map_err(Clone::clone),
             Err(denied) => Err(denied.clone()),
         };
-        let caller = self.state.caller(token).await.map_err(|refusal| match refusal.status {
+        let caller = self.state.caller(proof).await.map_err(|refusal| match refusal.status {
             StatusCode::SERVICE_UNAVAILABLE => Close::not_ready(),
             _ => Close::forbidden(),
         })?;

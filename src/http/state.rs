@@ -4,16 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
-use quipu_resolvers::ports::Clock;
+use quipu_resolvers::ports::{Clock, Counters};
 use tokio::sync::watch;
 
 use super::admission::{Admission, Streams};
 use super::gateway::{Gateway, Readiness};
 use super::health::Probed;
 use super::playground::{DemoTenant, PlaygroundConfig};
-use crate::audit::watching::Watching;
 use super::tls::Tls;
-use crate::auth::Authenticator;
+use super::tries::Tries;
+use crate::audit::watching::Watching;
+use crate::auth::{Authenticator, Credentials};
 use crate::config::{self, Config, ConfigError};
 use crate::ops::Metrics;
 
@@ -27,6 +28,10 @@ pub struct Parts {
     pub watching: Option<Watching>,
     /// How the stores and the model are.
     pub readiness: Arc<dyn Readiness>,
+    /// What is kept of API keys.
+    pub credentials: Arc<dyn Credentials>,
+    /// Where tries to sign in are counted, shared with other instances if there are some.
+    pub counters: Arc<dyn Counters>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Counters; the same that the rest of the process counts in.
@@ -44,6 +49,7 @@ pub struct AppState {
     pub(super) metrics: Arc<Metrics>,
     pub(super) authenticator: Authenticator,
     pub(super) admission: Admission,
+    pub(super) tries: Tries,
     pub(super) streams: Streams,
     /// The analysts' page, where it is served.
     pub(super) page: Option<PlaygroundConfig>,
@@ -58,8 +64,9 @@ pub struct AppState {
 impl AppState {
     /// Fails when the configuration has no key to verify tokens with, or names a certificate or a file of tokens that cannot be used.
     pub fn new(parts: Parts) -> Result<Arc<Self>, ConfigError> {
-        let Parts { config, gateway, watching, readiness, clock, metrics } = parts;
-        let authenticator = Authenticator::new(&config, clock.clone())?;
+        let Parts { config, gateway, watching, readiness, credentials, counters, clock, metrics } = parts;
+        let authenticator = Authenticator::new(&config, clock.clone())?.with_stored(&config, credentials)?;
+        let tries = Tries::new(&config.passwords, counters, clock.clone());
         let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue);
         let streams = Streams::new(config.live.per_tenant);
         let page = if config.serves_playground() { Some(page(&config)?) } else { None };
@@ -76,6 +83,7 @@ impl AppState {
             metrics,
             authenticator,
             admission,
+            tries,
             streams,
             page,
             tls,

@@ -16,6 +16,7 @@ pub mod sql;
 pub mod sqlite;
 
 mod budget;
+mod credentials;
 mod digests;
 mod fitting;
 mod fold;

@@ -19,6 +19,7 @@ use super::sql::names::{Names, UNKNOWN};
 mod accept;
 mod audit;
 mod check;
+mod credentials;
 mod foreign;
 mod holdings;
 mod metadata;

@@ -28,6 +28,7 @@ mod audit;
 mod codes;
 mod connections;
 mod covered;
+mod credentials;
 mod fitting;
 mod graph;
 mod known;

@@ -15,9 +15,10 @@ async fn a_plan_says_what_would_be_run_and_writes_nothing() {
     };
     let before = quipu.run(&["migrate", "--plan"]);
     assert_eq!((before.code, before.err.as_str()), (Some(0), ""), "{before:?}");
-    let pending: Vec<_> = ["store", "covered"].map(|name| (name.to_owned(), "pending".to_owned(), 64)).to_vec();
+    let pending: Vec<_> =
+        ["store", "covered", "credentials", "audit"].map(|name| (name.to_owned(), "pending".to_owned(), 64)).to_vec();
     assert_eq!(steps(&before.out), pending, "{}", before.out);
-    assert!(before.out.ends_with("  2 would be run\n"), "{}", before.out);
+    assert!(before.out.ends_with("  4 would be run\n"), "{}", before.out);
     assert!(!quipu.path("quipu.db").exists(), "a plan makes nothing");
     assert_eq!(quipu.run(&["migrate"]).code, Some(0));
     let after = quipu.run(&["migrate", "--plan"]);
@@ -30,7 +31,7 @@ async fn a_plan_says_what_would_be_run_and_writes_nothing() {
     file.close().await.unwrap();
     let ahead = quipu.run(&["migrate", "--plan"]);
     assert_eq!(ahead.code, Some(0), "{ahead:?}");
-    assert!(ahead.out.contains("  0099  later    abc  of a newer version\n"), "{}", ahead.out);
+    assert!(ahead.out.contains("  0099  later        abc  of a newer version\n"), "{}", ahead.out);
     assert!(ahead.out.ends_with("it is ahead of this version of quipu; use the newer one\n"), "{}", ahead.out);
     assert_eq!(quipu.run(&["migrate"]).code, Some(3));
     std::fs::write(quipu.path("quipu.db"), &bytes[..bytes.len() / 2]).unwrap();

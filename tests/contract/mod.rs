@@ -14,6 +14,7 @@ mod bolt;
 mod cache;
 mod changes;
 mod conditions;
+mod credentials;
 mod cypher_plans;
 pub mod embedded;
 mod fixture;

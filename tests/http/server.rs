@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quipu::auth::{Wish, mint};
+use quipu::auth::{Credentials, Wish, mint};
 use quipu::config::{Config, Secret};
 use quipu::http::{AppState, Parts, serve};
 use quipu::ops::Metrics;
+use quipu::stores::cache::LocalCache;
 use quipu_resolvers::guard::TenantId;
-use quipu_resolvers::ports::Clock;
+use quipu_resolvers::ports::{Clock, Counters};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::double::{Double, Health, Notes, Wall};
+use super::vault::NoCredentials;
 
 pub const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -60,6 +62,33 @@ pub async fn start_by(
     health: Health,
     gateway: Arc<dyn quipu::http::Gateway>,
 ) -> Server {
+    let counters = Arc::new(LocalCache::new(0, 0, clock.clone()));
+    start_all(clock, change, health, gateway, (Arc::new(NoCredentials), counters)).await
+}
+
+/// What instances share.
+pub type Kept = (Arc<dyn Credentials>, Arc<dyn Counters>);
+
+/// A server before the double that lets in whom a store knows.
+pub async fn start_keeping(credentials: Arc<dyn Credentials>, change: impl FnOnce(&mut Config)) -> Server {
+    start_beside((credentials, Arc::new(LocalCache::new(0, 0, Arc::new(Wall)))), change).await
+}
+
+/// The same, beside others that share a store of credentials and counters.
+pub async fn start_beside(kept: Kept, change: impl FnOnce(&mut Config)) -> Server {
+    let double = Double::default();
+    let notes = double.notes();
+    let started = start_all(Arc::new(Wall), change, Health::default(), Arc::new(double), kept);
+    Server { notes, ..started.await }
+}
+
+async fn start_all(
+    clock: Arc<dyn Clock>,
+    change: impl FnOnce(&mut Config),
+    health: Health,
+    gateway: Arc<dyn quipu::http::Gateway>,
+    (credentials, counters): Kept,
+) -> Server {
     let mut config = Config::default();
     config.auth.secret = Some(Secret::new(KEY));
     change(&mut config);
@@ -68,6 +97,8 @@ pub async fn start_by(
         config: config.clone(),
         gateway,
         readiness: Arc::new(health),
+        credentials,
+        counters,
         clock,
         metrics: Arc::new(Metrics::new().unwrap()),
     };

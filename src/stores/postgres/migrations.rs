@@ -8,6 +8,11 @@ use crate::stores::migrations::{Migration, Plan, Ran, compare, missing};
 
 const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "store", text: include_str!("../../../graph-migrations/postgres/0001_store.sql") },
+    Migration {
+        number: 2,
+        name: "credentials",
+        text: include_str!("../../../graph-migrations/postgres/0002_credentials.sql"),
+    },
     Migration { number: 4, name: "audit", text: include_str!("../../../graph-migrations/postgres/0004_audit.sql") },
 ];
 

@@ -11,6 +11,11 @@ use crate::stores::migrations::{Migration, Plan, Ran};
 const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "store", text: include_str!("../../../graph-migrations/sqlite/0001_store.sql") },
     Migration { number: 2, name: "covered", text: include_str!("../../../graph-migrations/sqlite/0002_covered.sql") },
+    Migration {
+        number: 3,
+        name: "credentials",
+        text: include_str!("../../../graph-migrations/sqlite/0003_credentials.sql"),
+    },
     Migration { number: 5, name: "audit", text: include_str!("../../../graph-migrations/sqlite/0005_audit.sql") },
 ];
 

@@ -1,5 +1,6 @@
 //! Row security: what the login role, and even the owner, cannot do by plain SQL.
 
+use quipu::audit::{Trail, Whose};
 use quipu::stores::postgres::Postgres;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
@@ -12,7 +13,7 @@ async fn count(connection: &mut PgConnection, text: &str) -> i64 {
 }
 
 /// Tables that hold something of a tenant, with the column that says whose it is.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 14] = [
     ("tenant", "key"),
     ("ontology", "tenant"),
     ("kind", "tenant"),
@@ -22,6 +23,11 @@ const TABLES: [(&str, &str); 9] = [
     ("link", "tenant"),
     ("log", "tenant"),
     ("idempotency", "tenant"),
+    ("api_key", "tenant"),
+    ("session", "tenant"),
+    ("account", "tenant"),
+    ("audit", "tenant"),
+    ("audit_anchor", "tenant"),
 ];
 
 /// The database itself shows one tenant: without its key nothing, with it nothing of the other's.
@@ -29,9 +35,14 @@ const TABLES: [(&str, &str); 9] = [
 async fn plain_sql_shows_one_tenant() {
     let Some(server) = server("contract::postgres::isolation::plain_sql_shows_one_tenant") else { return };
     let options = server.fresh();
-    let stores = beside(Postgres::open(options.clone()).await.unwrap()).await;
+    let postgres = Postgres::open(options.clone()).await.unwrap();
+    let stores = beside(postgres.clone()).await;
     fill(&stores).await;
     for who in TENANTS {
+        crate::contract::credentials::keep_some(&postgres, &tenant(who)).await;
+        let whose = Whose::Tenant(tenant(who));
+        postgres.append(&whose, &["{}".to_owned(), "{}".to_owned()]).await.unwrap();
+        assert_eq!(postgres.prune(&whose, 1).await.unwrap(), 1);
         let ops = vec![put("Contract", "c9", serde_json::json!({"supplier": who, "facility_id": "f1"}))];
         accept_under(&stores, who, ops, Some("key")).await.unwrap();
     }
