@@ -98,6 +98,7 @@ fn ask(query: &str) -> Ask {
         position: None,
         deadline: Instant::now() + Duration::from_secs(30),
         trace: Arc::default(),
+        pricing: Default::default(),
     }
 }
 

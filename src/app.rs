@@ -25,6 +25,7 @@ use crate::ops::Metrics;
 use crate::stores::bus::LocalBus;
 use crate::stores::cache::LocalCache;
 use crate::stores::clock::SystemClock;
+use crate::stores::counters::LocalCounters;
 use crate::stores::neo4j::Neo4j;
 use crate::stores::redis::{self, Redis, RedisBus, RedisCache};
 use crate::stores::{neo4j, postgres, qdrant, sqlite};
@@ -101,7 +102,7 @@ pub struct App {
     pub relay: Relay,
     /// What is kept of API keys.
     pub credentials: Arc<dyn auth::Credentials>,
-    /// Counts tries, with other instances if there are some.
+    /// Counts tries and what tenants use, with other instances if there are some.
     counters: Arc<dyn Counters>,
     stores: Arc<Stores>,
     /// What is shared with other instances, if there is such a thing.
@@ -128,7 +129,7 @@ impl App {
             None => {
                 let (bytes, largest) = (config.cache.bytes.0, config.cache.value_bytes.0);
                 let cache = Arc::new(LocalCache::new(bytes, largest, clock.clone()));
-                (Arc::new(LocalBus::default()), cache.clone(), cache)
+                (Arc::new(LocalBus::default()), cache, Arc::new(LocalCounters::new(clock.clone())))
             }
         };
         let embedding = &config.embedding;

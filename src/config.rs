@@ -17,6 +17,7 @@ mod claims;
 mod form;
 mod issuers;
 mod origins;
+mod plans;
 mod sections;
 mod tables;
 mod tenants;
@@ -26,14 +27,15 @@ mod tests;
 pub use audit::{AuditKinds, AuditVariables};
 pub use claims::{ANY, Algorithms, ClaimPath, RequiredClaims, SpokenFor, Texts};
 pub use form::{
-    ByteSize, CacheUrl, ClientCertificate, GraphUrl, LogFormat, MetadataUrl, Mode, SameSite, Secret, Tenancy,
-    VectorsUrl, duration,
+    ByteSize, CacheUrl, ClientCertificate, DocumentMode, GraphUrl, LogFormat, MetadataUrl, Mode, SameSite, Secret,
+    Tenancy, VectorsUrl, duration,
 };
 pub use issuers::{Issuer, KeySource, issuer_settings, may_be_asked};
 pub use origins::Origins;
+pub use plans::{OwnPlan, Quota};
 pub use sections::{
-    Audit, Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Passwords, Playground, Server,
-    Sessions, Store, Tls, Vectors,
+    Audit, Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Passwords, Plan, Playground,
+    Server, Sessions, Store, Tls, Vectors,
 };
 pub use tables::OpenTables;
 pub use tenants::TenantGraph;
@@ -156,6 +158,10 @@ impl Config {
                 }
                 if section.get_ref() == "auth" && name.get_ref() == "issuers" {
                     issuers::take(&mut self.auth_issuers, value, path, &place, problems);
+                    continue;
+                }
+                if section.get_ref() == plans::SECTION && value.get_ref().is_table() {
+                    plans::take(&mut self.own_plans, name, value, &place, problems);
                     continue;
                 }
                 let dotted = format!("{}.{}", section.get_ref(), name.get_ref());
@@ -432,6 +438,9 @@ pub fn reference() -> String {
         text.push_str(&format!("#{} = {}\n", key.name, setting.show()));
         if (key.section, key.name) == tenants::AFTER {
             text.push_str(&tenants::reference());
+        }
+        if (key.section, key.name) == plans::AFTER {
+            text.push_str(&plans::reference());
         }
         if (key.section, key.name) == issuers::AFTER {
             text.push_str(&issuers::reference());

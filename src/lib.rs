@@ -16,3 +16,4 @@ pub mod ops;
 pub mod reload;
 pub mod stores;
 pub mod tenants;
+pub mod trusted;

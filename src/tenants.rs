@@ -13,10 +13,11 @@ use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::Served;
-use quipu_resolvers::{Answer, Ask, Bound, Engine, Ports};
+use quipu_resolvers::{Answer, Ask, Bound, Engine, Ports, TextHash};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::http::{Absent, Gateway, TenantApi};
+use crate::trusted::Trusted;
 
 /// How often it is asked what is published.
 const POLL: Duration = Duration::from_millis(300);
@@ -46,6 +47,9 @@ pub struct Tenants {
 struct Serving {
     engine: Arc<Engine>,
     bound: Arc<Bound>,
+    /// The documents that are published for it, and how often they were changed.
+    trusted: Trusted,
+    documents: u64,
 }
 
 impl Tenants {
@@ -132,6 +136,7 @@ impl Tenants {
     /// The tenants whose newest version is not served, and was not refused. Those that are published no more are served no more.
     async fn outdated(&self) -> Result<Vec<TenantId>, Fault> {
         let published = self.ports.metadata.published().await?;
+        let documents: HashMap<TenantId, u64> = self.ports.metadata.document_changes().await?.into_iter().collect();
         let served = self.served.load();
         let names: HashSet<&TenantId> = published.iter().map(|(tenant, _)| tenant).collect();
         if served.keys().any(|tenant| !names.contains(tenant)) {
@@ -143,7 +148,8 @@ impl Tenants {
         }
         let in_step = |tenant: &TenantId, version: u64| {
             let serving = served.get(tenant).and_then(Option::as_ref);
-            serving.is_some_and(|serving| serving.bound.served().version == version)
+            let changes = documents.get(tenant).copied().unwrap_or_default();
+            serving.is_some_and(|serving| serving.bound.served().version == version && serving.documents == changes)
         };
         let outdated = published
             .into_iter()
@@ -168,6 +174,15 @@ impl Tenants {
 
     async fn load(&self, tenant: &TenantId) -> Result<Option<Arc<Serving>>, Fault> {
         let Some((version, sdl)) = self.ports.metadata.ontology(tenant).await? else { return Ok(None) };
+        let (documents, texts) = self.ports.metadata.documents(tenant).await?;
+        let serving = |bound| {
+            let trusted = texts.into_iter().collect();
+            Ok(Some(Arc::new(Serving { engine: self.engine.clone(), bound, trusted, documents })))
+        };
+        if let Some(bound) = self.bound(tenant).filter(|bound| bound.served().version == version) {
+            tracing::info!(%tenant, documents, "other documents are published");
+            return serving(bound);
+        }
         let (engine, name) = (self.engine.clone(), tenant.clone());
         // Large ontologies take tens of milliseconds, which no request should have to wait for.
         let compiled = tokio::task::spawn_blocking(move || compile(&engine, name, version, &sdl)).await;
@@ -176,7 +191,7 @@ impl Tenants {
                 self.prepare(&bound).await?;
                 self.check_vectors(&bound).await?;
                 tracing::info!(%tenant, version, "serving");
-                Ok(Some(Arc::new(Serving { engine: self.engine.clone(), bound })))
+                serving(bound)
             }
             Err(problems) => {
                 tracing::error!(%tenant, version, problems, "the published ontology does not compile");
@@ -266,5 +281,17 @@ impl TenantApi for Serving {
 
     fn watch(&self, principal: Principal, ask: Ask) -> BoxStream<'static, Answer> {
         self.engine.watch(self.bound.clone(), principal, ask)
+    }
+
+    fn published(&self, id: &str) -> Option<Arc<str>> {
+        self.trusted.text(id).cloned()
+    }
+
+    fn is_published(&self, text: &str) -> bool {
+        self.trusted.has(text)
+    }
+
+    fn kept(&self, hash: &TextHash) -> Option<Arc<str>> {
+        self.engine.kept_text(&self.bound, hash)
     }
 }

@@ -95,6 +95,7 @@ async fn ask(world: &World, bound: &Arc<Bound>, query: &str) -> Answer {
         position: None,
         deadline: Instant::now() + Duration::from_secs(30),
         trace: Arc::default(),
+        pricing: Default::default(),
     };
     world.engine.answer(bound, &principal(), ask).await
 }

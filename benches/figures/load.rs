@@ -32,10 +32,17 @@ pub async fn run(server: SocketAddr, requests: &[Vec<u8>], clients: usize, span:
     let until = Instant::now() + span;
     let begun = Instant::now();
     let work = (0..clients).map(|first| client(server, requests, first, until));
-    let mut times: Vec<Duration> = futures_util::future::join_all(work).await.concat();
-    let took = begun.elapsed().as_secs_f64();
-    times.sort_unstable();
-    Load { rate: times.len() as f64 / took, p50: percentile(&times, 50), p99: percentile(&times, 99) }
+    let times: Vec<Duration> = futures_util::future::join_all(work).await.concat();
+    Load::of(times, begun.elapsed())
+}
+
+impl Load {
+    /// What times of answers within a span come to.
+    pub fn of(mut times: Vec<Duration>, span: Duration) -> Self {
+        times.sort_unstable();
+        let rate = times.len() as f64 / span.as_secs_f64();
+        Self { rate, p50: percentile(&times, 50), p99: percentile(&times, 99) }
+    }
 }
 
 async fn client(server: SocketAddr, requests: &[Vec<u8>], first: usize, until: Instant) -> Vec<Duration> {
@@ -66,21 +73,23 @@ pub fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     sorted.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
 }
 
-struct Connection {
+/// A connection that is kept.
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
     body: Vec<u8>,
 }
 
 impl Connection {
-    async fn open(server: SocketAddr) -> Self {
+    /// Connects to a server.
+    pub async fn open(server: SocketAddr) -> Self {
         let stream = TcpStream::connect(server).await.expect("the server listens");
         stream.set_nodelay(true).expect("a TCP socket");
         Self { stream, buffer: Vec::with_capacity(64 * 1024), body: Vec::new() }
     }
 
     /// Sends a request, reads the answer's body and gives its status.
-    async fn ask(&mut self, request: &[u8]) -> u16 {
+    pub async fn ask(&mut self, request: &[u8]) -> u16 {
         self.stream.write_all(request).await.expect("it can be sent");
         self.buffer.clear();
         let head = loop {

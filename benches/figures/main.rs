@@ -8,6 +8,7 @@ use std::time::Duration;
 mod beside;
 mod compile;
 mod data;
+mod fair;
 mod hops;
 mod import;
 mod load;
@@ -24,8 +25,8 @@ mod world;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const NAMES: [&str; 6] = ["nested", "hops", "similar", "import", "start", "compile"];
-const HELP: &str = "figures: nested hops similar import start compile; without one, all of these
+const NAMES: [&str; 7] = ["nested", "hops", "similar", "import", "start", "compile", "fair"];
+const HELP: &str = "figures: nested hops similar import start compile fair; without one, all of these
          peer --neo4j=URL --neo4j-pid=N               beside the Neo4j GraphQL Library and neo4rs by hand
          walk --neo4j=URL --neo4j-pid=N               the same for walks over many relationships in Neo4j
          rows --postgres=URL --postgres-owner=URL --postgres-pid=N    beside sqlx by hand
@@ -40,6 +41,10 @@ async fn main() {
     let file = arguments.get(1).map(Path::new);
     match (role, file) {
         (Some("serve-ours"), Some(file)) => return servers::ours(data::chain(file).await).await,
+        (Some("serve-fair"), Some(file)) => {
+            let concurrency = arguments.get(2).expect("a number");
+            return fair::serve(data::chain(file).await, concurrency).await;
+        }
         (Some("serve-by-hand"), Some(file)) => return servers::by_hand(file).await,
         (Some("serve-neo4rs"), Some(url)) => {
             return beside::neo4rs_by_hand::serve(url.to_str().expect("a URL")).await;
@@ -94,6 +99,9 @@ async fn main() {
     }
     if wanted("start") {
         start::measure(&directory, if flag("--quick") { 3 } else { 15 }).await;
+    }
+    if wanted("fair") {
+        fair::measure(&directory.join("chain.db"), turns, span).await;
     }
     if wanted("compile") {
         for relationships in ["0", "2", "5"] {

@@ -13,15 +13,15 @@ use axum::response::IntoResponse;
 use axum::routing::post;
 use axum::{Json, Router};
 use futures_util::stream::BoxStream;
-use quipu::auth::{Wish, mint};
+use quipu::auth::{Credentials, Wish, mint};
 use quipu::config::{Config, Secret};
 use quipu::http::{Absent, AppState, Gateway, Parts, Probe, Readiness, TenantApi, serve};
 use quipu::ops::{Metrics, start_log};
-use quipu::stores::cache::LocalCache;
 use quipu::stores::clock::SystemClock;
+use quipu::stores::counters::LocalCounters;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::Clock;
-use quipu_resolvers::{Answer, Ask, Bound, Engine};
+use quipu_resolvers::{Answer, Ask, Bound, Engine, TextHash};
 use serde::Deserialize;
 use serde_json::Map;
 use sqlx::sqlite::SqlitePool;
@@ -40,23 +40,36 @@ fn config() -> Config {
 
 /// A token for the tenant.
 pub fn token() -> String {
+    token_of(&tenant())
+}
+
+/// A token for any tenant.
+pub fn token_of(tenant: &TenantId) -> String {
     let ttl = Duration::from_secs(24 * 3600);
-    let wish = Wish { tenant: tenant(), subject: Some("bench".into()), roles: Vec::new(), claims: Map::new(), ttl };
+    let (tenant, subject) = (tenant.clone(), Some("bench".into()));
+    let wish = Wish { tenant, subject, roles: Vec::new(), claims: Map::new(), ttl };
     mint(&config(), wish, SystemClock.now_ms()).expect("a token")
 }
 
 /// Serves the file by the gateway: its router, tokens checked, metrics and log on, everything as by default.
 pub async fn ours(world: World) {
-    let config = config();
+    let credentials = world.credentials;
+    gateway(Arc::new(One { engine: world.engine, bound: world.bound }), credentials, |_| {}).await;
+}
+
+/// The same over any tenants, with settings of its own.
+pub async fn gateway(gateway: Arc<dyn Gateway>, credentials: Arc<dyn Credentials>, change: impl FnOnce(&mut Config)) {
+    let mut config = config();
+    change(&mut config);
     start_log(&config.logs).expect("the log starts");
     let parts = Parts {
         config,
-        gateway: Arc::new(One { engine: world.engine, bound: world.bound }),
+        gateway,
         watching: None,
         readiness: Arc::new(Ready),
-        credentials: world.credentials,
-        counters: Arc::new(LocalCache::new(0, 0, Arc::new(SystemClock))),
+        credentials,
         clock: Arc::new(SystemClock),
+        counters: Arc::new(LocalCounters::new(Arc::new(SystemClock))),
         metrics: Arc::new(Metrics::new().expect("metrics")),
     };
     let state = AppState::new(parts).expect("a key is set");
@@ -95,6 +108,18 @@ impl TenantApi for One {
 
     fn watch(&self, principal: Principal, ask: Ask) -> BoxStream<'static, Answer> {
         self.engine.watch(self.bound.clone(), principal, ask)
+    }
+
+    fn published(&self, _id: &str) -> Option<Arc<str>> {
+        None
+    }
+
+    fn is_published(&self, _text: &str) -> bool {
+        false
+    }
+
+    fn kept(&self, _hash: &TextHash) -> Option<Arc<str>> {
+        None
     }
 }
 

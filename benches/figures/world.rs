@@ -95,6 +95,7 @@ impl World {
             position: None,
             deadline: Instant::now() + Duration::from_secs(30),
             trace: Arc::default(),
+            pricing: Default::default(),
         };
         self.engine.answer(&self.bound, &principal(), ask).await
     }

@@ -1,18 +1,21 @@
 //! From the text of a query to a parsed and validated document, within limits that are checked before the work they bound.
 //!
-//! Validated documents are cached by tenant, version of its API and text. Values of variables play no part here: they are coerced
+//! Validated documents are cached by tenant, version of its API and hash of their text. Values of variables play no part here: they are coerced
 //! for every request, so that a cached verdict holds for all of them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
 use async_graphql::{Positioned, ServerError};
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use quipu_schema::api::Api;
+use sha2::{Digest, Sha256};
 
 use crate::Settings;
 use crate::fault::{Code, Fault};
+use crate::guard::TenantId;
 use crate::ports::Served;
 
 mod breadth;
@@ -20,11 +23,21 @@ pub(crate) mod built_in;
 mod scan;
 mod validate;
 
+/// SHA-256 of a document's text.
+pub type TextHash = [u8; 32];
+
+/// The hash of a text.
+pub fn hash_of(text: &str) -> TextHash {
+    Sha256::digest(text).into()
+}
+
 /// A document that fits the API and the limits.
 #[derive(Debug)]
 pub struct Document {
     /// The parsed document.
     pub parsed: ExecutableDocument,
+    /// Its text.
+    pub text: Arc<str>,
 }
 
 /// Why a document was not taken: one or several errors, each with the place in the document.
@@ -42,15 +55,34 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// The cache of validated documents.
+/// The cache of validated documents: for each tenant one of its own, so that nobody's documents push out another's.
 pub struct Documents {
-    cache: Cache<(Arc<str>, u64, Box<str>), Arc<Document>>,
+    tenants: RwLock<HashMap<TenantId, Arc<Kept>>>,
+    /// Bytes of the texts that are kept for a tenant.
+    bytes: usize,
+    /// What a text counts for at least, so that there are not too many of them.
+    least: usize,
+}
+
+/// Documents by version of the API and hash.
+type Kept = Cache<(u64, TextHash), Arc<Document>, ByLength>;
+
+/// Weighs a document by its text, which what is made of it is proportional to.
+#[derive(Clone)]
+struct ByLength {
+    least: usize,
+}
+
+impl Weighter<(u64, TextHash), Arc<Document>> for ByLength {
+    fn weight(&self, _: &(u64, TextHash), document: &Arc<Document>) -> u64 {
+        document.text.len().max(self.least) as u64
+    }
 }
 
 impl Documents {
-    /// A cache of that many documents.
-    pub fn new(capacity: usize) -> Self {
-        Self { cache: Cache::new(capacity.max(1)) }
+    /// A cache of at most that many documents for a tenant, whose texts have at most that many bytes together.
+    pub fn new(count: usize, bytes: usize) -> Self {
+        Self { tenants: RwLock::default(), bytes, least: bytes.div_ceil(count.max(1)).max(1) }
     }
 
     /// The document of a text.
@@ -67,13 +99,38 @@ impl Documents {
             );
             return Err(Fault::client(Code::BodyTooLarge, message).into());
         }
-        let key = (Arc::<str>::from(served.tenant.as_str()), served.version, Box::<str>::from(text));
-        if let Some(found) = self.cache.get(&key) {
+        let (kept, key) = (self.of(&served.tenant), (served.version, hash_of(text)));
+        if let Some(found) = kept.get(&key) {
             return Ok(found);
         }
-        let document = Arc::new(Document { parsed: check(&served.api, settings, text)? });
-        self.cache.insert(key, document.clone());
+        let document = Arc::new(Document { parsed: check(&served.api, settings, text)?, text: text.into() });
+        kept.insert(key, document.clone());
         Ok(document)
+    }
+
+    /// The text of a document that is kept for a tenant and its version of the API.
+    pub fn text(&self, served: &Served, hash: &TextHash) -> Option<Arc<str>> {
+        Some(self.of(&served.tenant).get(&(served.version, *hash))?.text.clone())
+    }
+
+    fn of(&self, tenant: &TenantId) -> Arc<Kept> {
+        if let Some(kept) = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant) {
+            return kept.clone();
+        }
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(self.empty())).clone()
+    }
+
+    fn empty(&self) -> Kept {
+        // In one part: a document has to find room for itself in one.
+        let options = OptionsBuilder::new()
+            .shards(1)
+            .weight_capacity(self.bytes as u64)
+            .estimated_items_capacity((self.bytes / self.least / 8).max(1))
+            .build()
+            .expect("capacities are set");
+        let weighter = ByLength { least: self.least };
+        Cache::with_options(options, weighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
     }
 }
 

@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 
 use crate::answer::{Loaded, Writer};
 use crate::bind::Bound;
-use crate::document::{Document, Documents, Refusal};
+use crate::cost::{self, Cost, PriceLimit};
+use crate::document::{Document, Documents, Refusal, TextHash};
 use crate::fault::{Code, Fault};
 use crate::fields::{Job, Planner};
 use crate::guard::Principal;
@@ -15,7 +16,7 @@ use crate::plan::{self, Asked, Sort};
 use crate::ports::{Call, Served};
 use crate::shape::{Out, What};
 use crate::value::{Value, position};
-use crate::{Answer, Ask, Limits, Ports, Settings, cost};
+use crate::{Answer, Ask, Limits, Ports, Settings};
 
 mod apply;
 mod checks;
@@ -29,6 +30,7 @@ mod watch;
 mod write;
 
 use apply::Appliers;
+use reply::Extensions;
 pub(crate) use run::Run;
 
 /// Answers requests over the ports of a process.
@@ -51,13 +53,13 @@ pub(crate) struct Planned {
     sort: Sort,
     roots: Vec<Rooted>,
     crossings: usize,
-    price: u64,
+    cost: Cost,
 }
 
 impl Engine {
     /// An engine over ports.
     pub fn new(ports: Ports, settings: Settings) -> Arc<Self> {
-        let documents = Documents::new(settings.limits.cached_documents);
+        let documents = Documents::new(settings.limits.cached_documents, settings.limits.cached_document_bytes);
         let appliers = Appliers::new(ports.clone());
         Arc::new(Self { ports, settings, documents, appliers, keeping: Keeping::default() })
     }
@@ -107,11 +109,14 @@ impl Engine {
             Sort::Mutation if !ask.may_write => {
                 reply::refusal(&Fault::client(Code::BadRequest, "a mutation needs POST"))
             }
-            _ => self.executed(bound, principal, ask, planned).await,
+            _ => match planned.cost.settle(&ask.pricing).await {
+                Ok(()) => self.executed(bound, principal, ask, planned).await,
+                Err(fault) => reply::refusal_of(&fault, planned.shown_cost(ask)),
+            },
         }
     }
 
-    /// Plans an operation and checks its price; nothing has run yet.
+    /// Plans an operation and says what it costs; nothing has run yet.
     pub(crate) fn planned(&self, bound: &Bound, document: &Document, ask: &Ask) -> Result<Planned, Fault> {
         let operation = document.operation(ask.operation_name.as_deref())?;
         let sort = Sort::of(&operation.node);
@@ -126,15 +131,11 @@ impl Engine {
             about.operation = Some(sort.as_str());
             roots.iter().filter_map(|root| root.job.as_ref().ok()).for_each(|job| job.touched(&mut about.types));
         });
-        let price = roots.iter().filter_map(|root| root.job.as_ref().ok()).map(cost::job).fold(0, u64::saturating_add);
-        let limit = self.settings.limits.price;
-        if price > limit {
-            let message = format!(
-                "the operation may touch {price} records; the limit `limits.price` is {limit}. Ask for smaller pages"
-            );
-            return Err(Fault::client(Code::TooExpensive, message));
-        }
-        Ok(Planned { sort, roots, crossings: planner.crossings(), price })
+        let prices = roots.iter().filter_map(|root| Some((root.out.key.clone(), cost::job(root.job.as_ref().ok()?))));
+        let all = PriceLimit { price: self.settings.limits.price, setting: "limits.price" };
+        let limit = ask.pricing.most.filter(|most| most.price < all.price).unwrap_or(all);
+        let cost = Cost::of(prices.collect(), limit);
+        Ok(Planned { sort, roots, crossings: planner.crossings(), cost })
     }
 
     async fn executed(&self, bound: &Bound, principal: &Principal, ask: &Ask, planned: Planned) -> Answer {
@@ -145,6 +146,7 @@ impl Engine {
         let call = Call { deadline: ask.deadline, trace: &ask.trace };
         let run = Run { engine: self, bound, principal, call };
         let sort = planned.sort;
+        let cost = planned.shown_cost(ask);
         let work = run::Work::new(run, planned.crossings).not_before(least);
         let mut fields = Vec::with_capacity(planned.roots.len());
         if sort == Sort::Mutation {
@@ -166,7 +168,7 @@ impl Engine {
             fields.extend(planned.roots.into_iter().map(|root| root.out).zip(outcomes));
         }
         let position = work.wrote().map(|seq| position::seal(&self.settings.cursor_secret, &principal.tenant, seq));
-        self.written(&fields, &work.loaded(), sort, position)
+        self.written(&fields, &work.loaded(), sort, Extensions { position, cost })
     }
 
     /// The position before which nothing may be read, once the graph holds the log up to there; rows are never behind the log.
@@ -193,16 +195,46 @@ impl Engine {
         fields: &[(Out, Result<Value, Fault>)],
         loaded: &Loaded,
         sort: Sort,
-        position: Option<String>,
+        extensions: Extensions,
     ) -> Answer {
         let mut writer = Writer::new(loaded, self.settings.limits.errors);
         writer.root(fields);
         let (data, errors) = writer.finish();
-        reply::executed(&data, &errors, sort, position)
+        reply::executed(&data, &errors, sort, extensions)
+    }
+
+    /// The text of a document that was validated for the tenant's API before and is still kept, by the SHA-256 of its text.
+    pub fn kept_text(&self, bound: &Bound, hash: &TextHash) -> Option<Arc<str>> {
+        self.documents.text(&bound.served, hash)
+    }
+
+    /// Looks whether a document fits an API and the limits.
+    ///
+    /// # Errors
+    /// All that is wrong with it, each with its place as line and column.
+    pub fn check_document(&self, bound: &Bound, text: &str) -> Result<(), Vec<String>> {
+        match self.document(bound, text) {
+            Ok(_) => Ok(()),
+            Err(Refusal::Fault(fault)) => Err(vec![fault.to_string()]),
+            Err(Refusal::Invalid(errors)) => Err(errors
+                .iter()
+                .map(|error| match error.locations.first() {
+                    Some(at) => format!("{}:{}: {}", at.line, at.column, error.message),
+                    None => error.message.clone(),
+                })
+                .collect()),
+        }
     }
 
     pub(crate) fn document(&self, bound: &Bound, text: &str) -> Result<Arc<Document>, Refusal> {
         self.documents.open(&bound.served, &self.settings, text)
+    }
+}
+
+impl Planned {
+    /// The price for the answer, where it is asked for.
+    fn shown_cost(&self, ask: &Ask) -> Option<serde_json::Value> {
+        ask.pricing.shown.then(|| self.cost.json())
     }
 }
 

@@ -70,10 +70,18 @@ pub enum Code {
     BatchTooLarge,
     /// A filter across stores matches too many records.
     FilterTooWide,
+    /// A document is named that is not kept; the client is to send it.
+    PersistedQueryNotFound,
+    /// A document comes with a hash that is not its own.
+    PersistedQueryMismatch,
+    /// The document is not among those published for the tenant.
+    UnknownDocument,
     /// Too many requests at once.
     Overloaded,
     /// Too many tries to sign in.
     TooManyTries,
+    /// The tenant has used up what it may use in this hour or minute.
+    RateLimited,
     /// It took too long.
     Timeout,
     /// Meaning is asked for, but there is no model.
@@ -112,8 +120,12 @@ impl Code {
             Self::PageTooLarge => "PAGE_TOO_LARGE",
             Self::BatchTooLarge => "BATCH_TOO_LARGE",
             Self::FilterTooWide => "FILTER_TOO_WIDE",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryMismatch => "PERSISTED_QUERY_MISMATCH",
+            Self::UnknownDocument => "UNKNOWN_DOCUMENT",
             Self::Overloaded => "OVERLOADED",
             Self::TooManyTries => "TOO_MANY_TRIES",
+            Self::RateLimited => "RATE_LIMITED",
             Self::Timeout => "TIMEOUT",
             Self::EmbeddingUnavailable => "EMBEDDING_UNAVAILABLE",
             Self::BadCursor => "BAD_CURSOR",
@@ -128,9 +140,11 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Self::Unauthenticated => 401,
-            Self::Forbidden => 403,
+            // As Apollo's server has it: some of its clients look into no other answer.
+            Self::PersistedQueryNotFound => 200,
+            Self::Forbidden | Self::UnknownDocument => 403,
             Self::BodyTooLarge => 413,
-            Self::TooManyTries => 429,
+            Self::TooManyTries | Self::RateLimited => 429,
             Self::Overloaded | Self::Stale => 503,
             Self::StoreUnavailable | Self::EmbeddingUnavailable => 503,
             Self::Timeout => 504,

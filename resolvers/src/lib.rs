@@ -31,6 +31,8 @@ pub mod value;
 pub mod ways;
 
 pub use bind::Bound;
+pub use cost::{PriceLimit, Pricing, Toll};
+pub use document::{TextHash, hash_of};
 pub use engine::Engine;
 use fault::Code;
 use guard::Principal;
@@ -88,8 +90,10 @@ pub struct Limits {
     pub change_ops: usize,
     /// Errors in one response.
     pub errors: usize,
-    /// Validated documents that are kept, all tenants together.
+    /// Validated documents that are kept for a tenant.
     pub cached_documents: usize,
+    /// Bytes of their texts, all documents of a tenant together.
+    pub cached_document_bytes: usize,
     /// How long a request waits until what was written up to its position can be read.
     pub position_wait: Duration,
 }
@@ -113,6 +117,7 @@ impl Default for Limits {
             change_ops: 10_000,
             errors: 100,
             cached_documents: 1_000,
+            cached_document_bytes: 2 << 20,
             position_wait: Duration::from_secs(5),
         }
     }
@@ -148,6 +153,8 @@ pub struct Ask {
     pub deadline: Instant,
     /// Where statements are counted.
     pub trace: Arc<Trace>,
+    /// How it is priced.
+    pub pricing: Pricing,
 }
 
 /// The response to a request.
@@ -201,6 +208,10 @@ impl Session {
             position,
             deadline: Instant::now() + self.patience,
             trace: Arc::default(),
+            pricing: Pricing {
+                shown: request.extensions.get("cost") == Some(&async_graphql::Value::Boolean(true)),
+                ..Pricing::default()
+            },
         }
     }
 }

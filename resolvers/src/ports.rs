@@ -19,7 +19,7 @@ const BESIDE: usize = 4;
 mod cache;
 mod trace;
 
-pub use cache::{Cache, CacheKey, Counters, Found, KeyKind};
+pub use cache::{Cache, CacheKey, Counters, Found, KeyKind, Taken};
 pub use trace::{About, CACHED, Lookup, Statement, StoreName, Trace};
 
 /// What a call into a port belongs to: the request's deadline and its trace.
@@ -137,6 +137,53 @@ pub trait Metadata: Reader {
 
     /// The text of a tenant's current ontology with its version.
     async fn ontology(&self, tenant: &TenantId) -> Result<Option<(u64, String)>, Fault>;
+
+    /// The documents that are published for a tenant, by their ids, and how often they were changed. None, for a store that keeps none.
+    async fn documents(&self, _tenant: &TenantId) -> Result<(u64, Vec<TrustedDocument>), Fault> {
+        Ok((0, Vec::new()))
+    }
+
+    /// How often the documents of tenants were changed, of those that ever had some.
+    async fn document_changes(&self) -> Result<Vec<(TenantId, u64)>, Fault> {
+        Ok(Vec::new())
+    }
+
+    /// Publishes documents beside those that are there, all or none; `at` is now, in RFC 3339. Returns how many are new.
+    ///
+    /// # Errors
+    /// `CONFLICT` when an id stands for another text, or there is no room; `NOT_FOUND` when there is no such tenant.
+    async fn publish_documents(
+        &self,
+        _tenant: &TenantId,
+        _documents: &[TrustedDocument],
+        _room: Room,
+        _at: &str,
+    ) -> Result<usize, Fault> {
+        Err(Fault::internal("rows", "this store keeps no documents"))
+    }
+
+    /// Removes documents by their ids. Returns how many were there.
+    async fn remove_documents(&self, _tenant: &TenantId, _ids: &[String]) -> Result<usize, Fault> {
+        Err(Fault::internal("rows", "this store keeps no documents"))
+    }
+}
+
+/// A document that is published for a tenant, so that its clients can name it by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedDocument {
+    /// Its id, mostly a digest of the text.
+    pub id: String,
+    /// The document.
+    pub text: String,
+}
+
+/// How much may be published for a tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Documents.
+    pub documents: usize,
+    /// Bytes of all their ids and texts.
+    pub bytes: usize,
 }
 
 /// Conditions under which a change is accepted.

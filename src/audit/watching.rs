@@ -8,7 +8,7 @@ use quipu_resolvers::fault::Code;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::{Clock, Trace};
 use quipu_resolvers::value::scalar;
-use quipu_resolvers::{Answer, Ask};
+use quipu_resolvers::{Answer, Ask, TextHash};
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
@@ -198,6 +198,18 @@ impl TenantApi for WatchedApi {
             Some((answer, (answers, watched)))
         };
         stream::unfold((answers, watched), next).boxed()
+    }
+
+    fn published(&self, id: &str) -> Option<Arc<str>> {
+        self.inner.published(id)
+    }
+
+    fn is_published(&self, text: &str) -> bool {
+        self.inner.is_published(text)
+    }
+
+    fn kept(&self, hash: &TextHash) -> Option<Arc<str>> {
+        self.inner.kept(hash)
     }
 }
 

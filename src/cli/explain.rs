@@ -65,6 +65,7 @@ impl Explain {
             position: None,
             deadline,
             trace: Arc::new(Trace::keeping()),
+            pricing: Default::default(),
         };
         let told = app.engine.explain(&bound, &principal, ask).await;
         app.close().await;

@@ -14,6 +14,7 @@ mod audit;
 mod caller;
 mod columns;
 mod demo;
+mod documents;
 mod explain;
 mod failure;
 mod import;
@@ -65,6 +66,8 @@ enum Command {
     Migrate(migrate::Migrate),
     #[command(subcommand)]
     Ontology(ontology::Ontology),
+    #[command(subcommand)]
+    Documents(documents::Documents),
     Token(token::Token),
     #[command(subcommand)]
     Key(key::Key),
@@ -112,6 +115,7 @@ impl Cli {
             Command::Serve(serve) => block_on(serve.run(load()?)),
             Command::Migrate(migrate) => block_on(migrate.run(load()?)),
             Command::Ontology(ontology) => ontology.run(load),
+            Command::Documents(documents) => documents.run(load()?),
             Command::Token(token) => token.run(&load()?),
             Command::Key(key) => block_on(key.run(load()?)),
             Command::User(user) => block_on(user.run(load()?)),

@@ -11,9 +11,9 @@ use quipu_schema::api::Api;
 use quipu_schema::diff::{Effect, diff};
 use quipu_schema::ontology::Ontology as Compiled;
 
-use super::failure::Failure;
+use super::failure::{Failure, warn};
 use super::progress::{Progress, Unit};
-use super::{block_on, caller, outline, print};
+use super::{block_on, caller, documents, outline, print};
 use crate::app::App;
 use crate::config::Config;
 use crate::tenants;
@@ -175,6 +175,9 @@ impl Publish {
         app.tenants.prepare(&bound).await?;
         filled(&app, &self.tenant).await?;
         let left = app.relay.left(&self.tenant, &ontology).await?;
+        // Under a number of its own: what is kept of the one before fits that one.
+        let now = tenants::compile(&app.engine, self.tenant.clone(), version, &sdl).map_err(Failure::refused)?;
+        let broken = documents::misfits(&app.engine, &now, &app.ports.metadata.documents(&self.tenant).await?.1);
         app.close().await;
         let told = match before {
             Some((old, _)) if old == version => {
@@ -188,6 +191,12 @@ impl Publish {
             before.filter(|(old, _)| *old != version).and_then(|(_, sdl)| quipu_schema::compile(&sdl).ok())
         {
             print(format_args!("\n{}", diff(&old, &ontology)));
+        }
+        if !broken.is_empty() {
+            broken.iter().for_each(|line| warn(line));
+            print(
+                "\nnot all documents that are published for the tenant fit this ontology; they are refused when they are sent\n",
+            );
         }
         if left > 0 {
             print(format_args!(

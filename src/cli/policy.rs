@@ -228,6 +228,7 @@ async fn asked(
         position: None,
         deadline: Instant::now() + app.config.server.request_timeout,
         trace: Arc::default(),
+        pricing: Default::default(),
     };
     let answer = app.engine.answer(bound, &principal, ask).await;
     let response: Json = serde_json::from_slice(&answer.body)

@@ -338,6 +338,18 @@ words! {
 }
 
 words! {
+    /// Which documents of clients are let through.
+    DocumentMode: "\"open\", \"known-first\" or \"known-only\"" {
+        /// All.
+        Open = "open",
+        /// All; those that are not published may cost less, and wait behind those that are.
+        KnownFirst = "known-first",
+        /// Those that are published for the tenant.
+        KnownOnly = "known-only",
+    }
+}
+
+words! {
     /// Who uses this process.
     Mode: "\"development\" or \"production\"" {
         /// Developers: introspection, suggestions and the playground are on.

@@ -12,12 +12,12 @@ use quipu_resolvers::guard::TenantId;
 
 use super::audit::{AuditKinds, AuditVariables};
 use super::form::{
-    ByteSize, CacheUrl, ClientCertificate, GraphUrl, LogFormat, MetadataUrl, Mode, SameSite, Secret, Setting, Tenancy,
-    VectorsUrl,
+    ByteSize, CacheUrl, ClientCertificate, DocumentMode, GraphUrl, LogFormat, MetadataUrl, Mode, SameSite, Secret,
+    Setting, Tenancy, VectorsUrl,
 };
 use super::origins::Origins;
 use super::tables::OpenTables;
-use super::{Issuer, TenantGraph};
+use super::{Issuer, OwnPlan, Quota, TenantGraph};
 
 /// Names a setting and says what it means.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +43,8 @@ macro_rules! sections {
             pub graph_tenants: BTreeMap<TenantId, TenantGraph>,
             /// Identity providers whose tokens are taken, by the names of their sections.
             pub auth_issuers: BTreeMap<String, Issuer>,
+            /// What single tenants may use, where it is not what `tenants` says; see [`Config::plan`].
+            pub own_plans: BTreeMap<TenantId, OwnPlan>,
         }
 
         $(
@@ -355,10 +357,31 @@ sections! {
         change_ops: usize = limits().change_ops;
         /// Errors in one response.
         errors: usize = limits().errors;
-        /// Validated documents that are kept, all tenants together.
+        /// Validated documents that are kept for a tenant.
         cached_documents: usize = limits().cached_documents;
+        /// Length of them, all documents of a tenant together.
+        cached_document_bytes: ByteSize = ByteSize(limits().cached_document_bytes);
+        /// Documents that may be published for a tenant.
+        trusted_documents: usize = 10_000;
+        /// Length of them, all documents of a tenant together.
+        trusted_bytes: ByteSize = ByteSize(16 << 20);
         /// How long a request waits until what was written up to its position can be read; then STALE.
         position_wait: Duration = limits().position_wait;
+    }
+
+    /// What each tenant may use. Counted over all instances that share a `cache.url`.
+    tenants: Plan {
+        /// Operations of a tenant that are worked on at once; further ones wait, and tenants are served in turn.
+        concurrency: NonZeroUsize = count(64);
+        /// Operations of a tenant in an hour; further ones are refused with RATE_LIMITED.
+        requests_per_hour: Quota = Quota::Unlimited;
+        /// Price of all operations of a tenant in a minute; what is beyond it is refused with RATE_LIMITED.
+        price_per_minute: Quota = Quota::Unlimited;
+        /// Which documents are let through: "open" for all, "known-only" for those that are published for the tenant (`quipu documents`),
+        /// "known-first" for all, of which those that are not published may cost `unknown_price` and wait behind those that are.
+        documents: DocumentMode = DocumentMode::Open;
+        /// Price of an operation whose document is not published, where `documents` is "known-first".
+        unknown_price: u64 = 10_000;
     }
 
     /// Subscriptions over WebSocket and server-sent events.
@@ -395,7 +418,7 @@ sections! {
 }
 
 impl Limits {
-    /// The limits that the engine keeps; `json_nesting` is the HTTP layer's.
+    /// The limits that the engine keeps; `json_nesting` is the HTTP layer's, and `trusted_documents` that of whoever publishes.
     pub fn engine(&self) -> engine::Limits {
         engine::Limits {
             document_bytes: self.document_bytes.0,
@@ -414,6 +437,7 @@ impl Limits {
             change_ops: self.change_ops,
             errors: self.errors,
             cached_documents: self.cached_documents,
+            cached_document_bytes: self.cached_document_bytes.0,
             position_wait: self.position_wait,
         }
     }

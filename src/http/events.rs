@@ -17,7 +17,9 @@ use tokio::time::sleep;
 use tracing::Instrument;
 
 use super::caller::Caller;
-use super::live::{Channel, Live, Place, operate};
+use super::graphql::refuse_mutation;
+use super::live::{Channel, Live, Place, operate, refused};
+use super::meter;
 use super::operation::Operation;
 use super::outbox::{NotTaken, Outbox, Queued};
 use super::reply::Refusal;
@@ -37,14 +39,22 @@ pub(super) async fn stream(
     operation: Operation,
     write: Option<Option<String>>,
 ) -> Result<Response, Refusal> {
-    let place = Place::enter(state, &caller, &operation, "sse").await?;
+    let operation = match state.with_document(&caller, operation) {
+        Ok(operation) => operation,
+        Err(fault) => return Ok(events(Body::from(last_event(&refused(state, fault))))),
+    };
+    if write.is_none() {
+        refuse_mutation(&operation)?;
+    }
+    let meter = state.meter(&caller.principal.tenant);
+    let expires = Box::pin(state.clone().ended(caller.source.clone(), caller.expires_ms));
+    let operation = Live { caller, operation, write, request_id, meter: meter.clone() };
+    let place = Place::enter(state, &operation, "sse").await.map_err(|fault| meter::refusal(meter.as_ref(), fault))?;
     let live = &state.config.live;
     let (outbox, inbox) = Outbox::new(live.buffer.0, live.patience);
-    let expires = Box::pin(state.clone().ended(caller.source.clone(), caller.expires_ms));
     let work = tokio::spawn({
         let state = state.clone();
-        let live = Live { caller, operation, write, request_id };
-        async move { operate(&state, live, place, Events(outbox)).await }.in_current_span()
+        async move { operate(&state, operation, place, Events(outbox)).await }.in_current_span()
     });
     let sending = Sending {
         inbox,
@@ -57,9 +67,15 @@ pub(super) async fn stream(
         _work: Work(work.abort_handle()),
     };
     let body = Body::from_stream(unfold(sending, Sending::next));
+    let mut response = events(body);
+    meter::tell(meter.as_ref(), None, response.headers_mut());
+    Ok(response)
+}
+
+fn events(body: Body) -> Response {
     let headers = [(CONTENT_TYPE, "text/event-stream; charset=utf-8")];
     // proxies that collect answers before they pass them on would hold events back
-    Ok((headers, [("x-accel-buffering", "no")], body).into_response())
+    (headers, [("x-accel-buffering", "no")], body).into_response()
 }
 
 /// The work behind a stream; it ends with the stream.
@@ -102,7 +118,7 @@ impl Sending {
             }
             () = &mut self.expires => {
                 self.ended = true;
-                failure(&Refusal::unauthenticated().body())
+                last_event(Refusal::unauthenticated().body().as_bytes())
             }
             // the client connects again, to another instance
             () = stopped(&mut self.stopping) => return None,
@@ -123,9 +139,7 @@ impl Channel for Events {
     }
 
     fn fail(&self, body: Bytes) {
-        let mut last = next_event(&body);
-        last.put(COMPLETE);
-        self.0.send_last(last.freeze());
+        self.0.send_last(last_event(&body));
     }
 
     fn complete(&self) {
@@ -133,8 +147,9 @@ impl Channel for Events {
     }
 }
 
-fn failure(body: &str) -> Bytes {
-    let mut last = next_event(body.as_bytes());
+/// An event after which the stream is over.
+fn last_event(body: &[u8]) -> Bytes {
+    let mut last = next_event(body);
     last.put(COMPLETE);
     last.freeze()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use quipu_resolvers::guard::{Principal, TenantId};
-use quipu_resolvers::{Answer, Ask};
+use quipu_resolvers::{Answer, Ask, TextHash};
 
 /// Finds the API of a tenant.
 pub trait Gateway: Send + Sync {
@@ -34,6 +34,15 @@ pub trait TenantApi: Send + Sync {
 
     /// The responses to a subscription; to a query or mutation, one. Dropping the stream ends the work.
     fn watch(&self, principal: Principal, ask: Ask) -> BoxStream<'static, Answer>;
+
+    /// The text of a document that is published under an id.
+    fn published(&self, id: &str) -> Option<Arc<str>>;
+
+    /// Whether a text is that of a published document.
+    fn is_published(&self, text: &str) -> bool;
+
+    /// The text of a document that was sent before and is still kept, by the SHA-256 of its text.
+    fn kept(&self, hash: &TextHash) -> Option<Arc<str>>;
 }
 
 /// Says how the parts of the process are.

@@ -14,19 +14,23 @@ use futures_util::future::join_all;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::ports::Trace;
-use quipu_resolvers::{Answer, Ask};
+use quipu_resolvers::{Answer, Ask, Pricing, Toll};
 use tokio::time::{Instant, timeout_at};
 
+use super::admission::{Place, Wish};
 use super::caller::Caller;
 use super::kind::{Kind, kind_of};
 use super::layers::RequestId;
+use super::meter::{self, Meter};
 use super::negotiate::{self, Reply};
 use super::operation::{self, Bounds, Operation, Payload};
 use super::reply::Refusal;
 use super::state::AppState;
-use super::{events, socket};
+use super::{events, live, socket};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Asks for the price of what is asked, like `extensions.cost`.
+const COST: HeaderName = HeaderName::from_static("quipu-cost");
 const LONGEST_KEY: usize = 255;
 /// Where a mutation's answer says how far the log has come, and where a later request brings it back.
 const POSITION: HeaderName = HeaderName::from_static("quipu-position");
@@ -73,14 +77,14 @@ async fn answer_post(state: &Arc<AppState>, head: &Head, body: Body, reply: Repl
     let key = idempotency_key(&head.headers)?;
     let body = read_body(body, state.config.server.body_bytes.0, deadline).await?;
     let payload = operation::from_body(&body, bounds(state))?;
-    match positioned(payload, &head.headers) {
+    match with_headers(payload, &head.headers)? {
         Payload::One(operation) if reply == Reply::Events => {
             events::stream(state, request_id(head), caller, operation, Some(key)).await
         }
         Payload::One(operation) => {
-            let asking = Asking { may_write: true, key, deadline };
-            let answer = answer_one(state, &caller, operation, asking).await?;
-            Ok(respond(answer, reply))
+            let meter = state.meter(&caller.principal.tenant);
+            let operation = state.with_document(&caller, operation)?;
+            answer_one(state, &caller, operation, Asking { may_write: true, key, deadline, meter }, reply).await
         }
         Payload::Batch(_) if reply == Reply::Events => {
             Err(Refusal::bad_request("a batch cannot be answered as a stream of events"))
@@ -89,7 +93,8 @@ async fn answer_post(state: &Arc<AppState>, head: &Head, body: Body, reply: Repl
             Err(Refusal::bad_request("an Idempotency-Key belongs to one operation, not to a batch"))
         }
         Payload::Batch(operations) => {
-            let asking = Asking { may_write: true, key: None, deadline };
+            let meter = state.meter(&caller.principal.tenant);
+            let asking = Asking { may_write: true, key: None, deadline, meter };
             answer_batch(state, &caller, operations, asking, reply).await
         }
     }
@@ -100,15 +105,23 @@ async fn answer_get(state: &Arc<AppState>, head: &Head, reply: Reply) -> Result<
     let caller = state.caller_of(head).await?;
     let mut operation = operation::from_uri(&head.uri, bounds(state))?;
     operation.position = operation.position.or_else(|| position(&head.headers));
-    if kind_of(&operation.query, operation.name.as_deref()) == Kind::Mutation {
-        let refusal = Refusal::method("POST");
-        return Err(Refusal { message: "a mutation must be sent by POST".into(), ..refusal });
-    }
+    operation.cost |= asks_for_cost(&head.headers)?;
     if reply == Reply::Events {
         return events::stream(state, request_id(head), caller, operation, None).await;
     }
-    let asking = Asking { may_write: false, key: None, deadline };
-    Ok(respond(answer_one(state, &caller, operation, asking).await?, reply))
+    let operation = state.with_document(&caller, operation)?;
+    refuse_mutation(&operation)?;
+    let meter = state.meter(&caller.principal.tenant);
+    answer_one(state, &caller, operation, Asking { may_write: false, key: None, deadline, meter }, reply).await
+}
+
+/// # Errors
+/// 405 for a mutation, which needs POST.
+pub(super) fn refuse_mutation(operation: &Operation) -> Result<(), Refusal> {
+    if kind_of(&operation.query, operation.name.as_deref()) != Kind::Mutation {
+        return Ok(());
+    }
+    Err(Refusal { message: "a mutation must be sent by POST".into(), ..Refusal::method("POST") })
 }
 
 fn request_id(head: &Head) -> Arc<str> {
@@ -139,18 +152,28 @@ fn position(headers: &HeaderMap) -> Option<String> {
     Some(if values.next().is_some() { "" } else { value.to_str().unwrap_or_default() }.to_owned())
 }
 
-/// The operations with the position of the headers, where they bring none of their own.
-fn positioned(mut payload: Payload, headers: &HeaderMap) -> Payload {
-    if let Some(position) = position(headers) {
-        let operations = match &mut payload {
-            Payload::One(operation) => std::slice::from_mut(operation),
-            Payload::Batch(operations) => operations,
-        };
-        for operation in operations {
-            operation.position.get_or_insert_with(|| position.clone());
-        }
+/// Whether the headers ask for the price.
+fn asks_for_cost(headers: &HeaderMap) -> Result<bool, Refusal> {
+    match headers.get(COST).map(HeaderValue::as_bytes) {
+        None | Some(b"false" | b"0") => Ok(false),
+        Some(b"true" | b"1") => Ok(true),
+        Some(_) => Err(Refusal::bad_request("the header Quipu-Cost must be true or false")),
     }
-    payload
+}
+
+/// The operations with what the headers say of all of them: the position, where they bring none of their own, and whether the price is asked
+/// for.
+fn with_headers(mut payload: Payload, headers: &HeaderMap) -> Result<Payload, Refusal> {
+    let (position, cost) = (position(headers), asks_for_cost(headers)?);
+    let operations = match &mut payload {
+        Payload::One(operation) => std::slice::from_mut(operation),
+        Payload::Batch(operations) => operations,
+    };
+    for operation in operations {
+        operation.position = operation.position.take().or_else(|| position.clone());
+        operation.cost |= cost;
+    }
+    Ok(payload)
 }
 
 /// Reads a body whole. One that says beforehand that it is too long is not read at all.
@@ -171,10 +194,13 @@ pub(super) async fn read_body(body: Body, limit: usize, deadline: Instant) -> Re
 
 /// How an operation is asked for.
 #[derive(Debug, Clone)]
-struct Asking {
-    may_write: bool,
-    key: Option<String>,
-    deadline: Instant,
+pub(super) struct Asking {
+    pub may_write: bool,
+    /// The key under which a mutation is not run twice.
+    pub key: Option<String>,
+    pub deadline: Instant,
+    /// Counts what it uses, where that is limited.
+    pub meter: Option<Arc<Meter>>,
 }
 
 async fn answer_one(
@@ -182,9 +208,43 @@ async fn answer_one(
     caller: &Caller,
     operation: Operation,
     asking: Asking,
-) -> Result<Answer, Refusal> {
-    let _places = state.admission.enter(1, asking.deadline).await?;
-    Ok(run(state, caller, operation, asking).await?)
+    reply: Reply,
+) -> Result<Response, Refusal> {
+    let meter = asking.meter.clone();
+    let answered = async {
+        count(&asking).await?;
+        let _place = state.enter(caller, 1, operation.most.is_none(), asking.deadline).await?;
+        run(state, caller, operation, asking).await
+    };
+    let answer = answered.await.map_err(|fault| meter::refusal(meter.as_ref(), fault))?;
+    let status = answer.refused.map_or(StatusCode::OK, |code| reply.status(code));
+    let mut response = with_type(status, answer.body, reply, answer.position);
+    meter::tell(meter.as_ref(), answer.refused, response.headers_mut());
+    Ok(response)
+}
+
+/// Counts an operation before anything is done for it.
+async fn count(asking: &Asking) -> Result<(), Fault> {
+    match &asking.meter {
+        Some(meter) => meter.operation().await,
+        None => Ok(()),
+    }
+}
+
+impl AppState {
+    /// Places among those at work, as soon as it is the caller's turn; with `first` before those of the tenant's operations that have
+    /// none.
+    pub(super) async fn enter(
+        &self,
+        caller: &Caller,
+        operations: usize,
+        first: bool,
+        deadline: Instant,
+    ) -> Result<Place, Fault> {
+        let tenant = &caller.principal.tenant;
+        let most = self.config.plan(tenant).concurrency.get();
+        self.admission.enter(tenant, Wish { most, operations, first }, deadline).await
+    }
 }
 
 /// Queries of a batch run side by side; with a mutation among them, one runs after another.
@@ -196,9 +256,16 @@ async fn answer_batch(
     reply: Reply,
 ) -> Result<Response, Refusal> {
     state.metrics.batch(operations.len());
-    let _places = state.admission.enter(operations.len(), asking.deadline).await?;
-    let in_order = operations.iter().any(|one| kind_of(&one.query, one.name.as_deref()) != Kind::Query);
-    let runs = operations.into_iter().map(|operation| run(state, caller, operation, asking.clone()));
+    let _places = state
+        .enter(caller, operations.len(), true, asking.deadline)
+        .await
+        .map_err(|fault| meter::refusal(asking.meter.as_ref(), fault))?;
+    let operations: Vec<_> = operations.into_iter().map(|one| state.with_document(caller, one)).collect();
+    let in_order = operations.iter().flatten().any(|one| kind_of(&one.query, one.name.as_deref()) != Kind::Query);
+    let runs = operations.into_iter().map(async |operation| {
+        count(&asking).await?;
+        run(state, caller, operation?, asking.clone()).await
+    });
     let answers = if in_order {
         let mut answers = Vec::new();
         for run in runs {
@@ -220,11 +287,13 @@ async fn answer_batch(
                 // Mutations ran in order, so that the last one's is the furthest.
                 position = answer.position.or(position);
             }
-            Err(fault) => body.put(Refusal::from(fault).body().as_bytes()),
+            Err(fault) => body.put(live::refused(state, fault)),
         }
     }
     body.put_u8(b']');
-    Ok(with_type(StatusCode::OK, body.freeze(), reply, position))
+    let mut response = with_type(StatusCode::OK, body.freeze(), reply, position);
+    meter::tell(asking.meter.as_ref(), None, response.headers_mut());
+    Ok(response)
 }
 
 /// Has the engine answer, within the deadline.
@@ -232,8 +301,9 @@ async fn run(state: &AppState, caller: &Caller, operation: Operation, asking: As
     let began = Instant::now();
     let _working = state.metrics.working();
     let traced = state.metrics.tracing();
-    let ask = ask(operation, asking.may_write, asking.key, asking.deadline, traced.trace());
-    let answer = timeout_at(asking.deadline + GRACE, caller.api.answer(&caller.principal, ask));
+    let deadline = asking.deadline;
+    let ask = ask(operation, asking, traced.trace());
+    let answer = timeout_at(deadline + GRACE, caller.api.answer(&caller.principal, ask));
     let answer = answer.await.map_err(|_| too_late())?;
     state.metrics.answered(&answer, Some(began.elapsed()));
     Ok(answer)
@@ -245,21 +315,21 @@ pub(super) fn too_late() -> Fault {
 }
 
 /// An operation as the engine takes it.
-pub(super) fn ask(
-    operation: Operation,
-    may_write: bool,
-    idempotency_key: Option<String>,
-    deadline: Instant,
-    trace: Arc<Trace>,
-) -> Ask {
-    let Operation { query, name, variables, position } = operation;
-    let deadline = deadline.into_std();
-    Ask { query, operation_name: name, variables, may_write, idempotency_key, position, deadline, trace }
-}
-
-fn respond(answer: Answer, reply: Reply) -> Response {
-    let status = answer.refused.map_or(StatusCode::OK, |code| reply.status(code));
-    with_type(status, answer.body, reply, answer.position)
+pub(super) fn ask(operation: Operation, asking: Asking, trace: Arc<Trace>) -> Ask {
+    let Operation { query, name, variables, position, cost, most, named: _ } = operation;
+    let Asking { may_write, key, deadline, meter } = asking;
+    let toll = meter.map(|meter| meter as Arc<dyn Toll>);
+    Ask {
+        query,
+        operation_name: name,
+        variables,
+        may_write,
+        idempotency_key: key,
+        position,
+        deadline: deadline.into_std(),
+        trace,
+        pricing: Pricing { shown: cost, toll, most },
+    }
 }
 
 fn with_type(status: StatusCode, body: Bytes, reply: Reply, position: Option<String>) -> Response {

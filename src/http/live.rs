@@ -9,18 +9,19 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use quipu_resolvers::Answer;
 use quipu_resolvers::fault::{Code, Fault};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::admission::StreamPlace;
+use super::admission::Place as WorkPlace;
 use super::caller::Caller;
-use super::graphql::{ask, too_late};
+use super::graphql::{Asking, ask, too_late};
 use super::kind::{Kind, kind_of};
 use super::layers;
+use super::meter::Meter;
 use super::operation::Operation;
 use super::outbox::NotTaken;
 use super::reply::Refusal;
 use super::state::AppState;
+use super::streams::StreamPlace;
 use crate::ops::{Counted, Traced};
 
 /// How often the statements of a silent subscription are counted.
@@ -44,6 +45,8 @@ pub(super) struct Live {
     pub write: Option<Option<String>>,
     /// Names it in the log and to the client.
     pub request_id: Arc<str>,
+    /// Counts what it uses, where that is limited.
+    pub meter: Option<Arc<Meter>>,
 }
 
 /// The place of an operation that runs over a stream. A subscription waits most of its time, so it has a place among the streams and
@@ -52,25 +55,24 @@ pub(super) struct Place {
     /// Until when the answer must be there; a subscription has no end.
     until: Option<Instant>,
     _stream: Option<StreamPlace>,
-    _work: Option<OwnedSemaphorePermit>,
+    _work: Option<WorkPlace>,
     _counted: Counted,
 }
 
 impl Place {
-    /// Finds a place, or says that there is none. `transport` is for the metrics.
-    pub async fn enter(
-        state: &AppState,
-        caller: &Caller,
-        operation: &Operation,
-        transport: &'static str,
-    ) -> Result<Self, Fault> {
+    /// Counts the operation and finds a place for it, or says that there is none. `transport` is for the metrics.
+    pub async fn enter(state: &AppState, live: &Live, transport: &'static str) -> Result<Self, Fault> {
+        let Live { caller, operation, meter, .. } = live;
+        if let Some(meter) = meter {
+            meter.operation().await?;
+        }
         if kind_of(&operation.query, operation.name.as_deref()) == Kind::Subscription {
             let stream = Some(state.streams.enter(&caller.principal.tenant)?);
             let counted = state.metrics.stream(transport);
             return Ok(Self { until: None, _stream: stream, _work: None, _counted: counted });
         }
         let deadline = Instant::now() + state.config.server.request_timeout;
-        let work = Some(state.admission.enter(1, deadline).await?);
+        let work = Some(state.enter(caller, 1, operation.most.is_none(), deadline).await?);
         Ok(Self { until: Some(deadline), _stream: None, _work: work, _counted: state.metrics.working() })
     }
 }
@@ -104,12 +106,12 @@ enum Ended {
 }
 
 async fn relay(state: &AppState, live: Live, place: Place, channel: &(impl Channel + Sync)) -> Result<(), Ended> {
-    let Live { caller, operation, write, .. } = live;
+    let Live { caller, operation, write, meter, .. } = live;
     let soon = Instant::now() + state.config.server.request_timeout;
     let until = place.until;
     let mut traced = state.metrics.tracing();
-    let may_write = write.is_some();
-    let ask = ask(operation, may_write, write.flatten(), until.unwrap_or(soon), traced.trace());
+    let (may_write, deadline) = (write.is_some(), until.unwrap_or(soon));
+    let ask = ask(operation, Asking { may_write, key: write.flatten(), deadline, meter }, traced.trace());
     let mut answers = caller.api.watch(Arc::unwrap_or_clone(caller.principal), ask);
     loop {
         let began = Instant::now();

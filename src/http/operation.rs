@@ -2,23 +2,39 @@
 
 use axum::extract::Query;
 use axum::http::{StatusCode, Uri};
+use quipu_resolvers::PriceLimit;
 use quipu_resolvers::fault::Code;
 use serde_json::{Map, Value};
 
 use super::reply::Refusal;
 use crate::json::{self, JsonError};
 
-/// One operation as it was asked for.
+/// How a document is named that may not be sent itself.
 #[derive(Debug, Clone, PartialEq)]
+pub(super) enum Named {
+    /// `extensions.persistedQuery.sha256Hash`.
+    Hash(String),
+    /// `documentId`.
+    Id(String),
+}
+
+/// One operation as it was asked for.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Operation {
-    /// The document.
+    /// The document; empty where it is only named.
     pub query: String,
+    /// Its name, where it has one.
+    pub named: Option<Named>,
+    /// What it may cost, where that is less than for others: it is not among the documents that are published for the tenant.
+    pub most: Option<PriceLimit>,
     /// Which operation of the document.
     pub name: Option<String>,
     /// Values of variables.
     pub variables: Map<String, Value>,
     /// `extensions.position`: what an earlier mutation's answer said.
     pub position: Option<String>,
+    /// `extensions.cost`: whether the answer is to tell the price.
+    pub cost: bool,
 }
 
 /// What a body holds.
@@ -61,7 +77,7 @@ pub(super) fn from_uri(uri: &Uri, bounds: Bounds) -> Result<Operation, Refusal> 
         let value = match name.as_str() {
             "query" => Value::String(text),
             "operationName" | "variables" | "extensions" if text.is_empty() => continue,
-            "operationName" => Value::String(text),
+            "operationName" | "documentId" => Value::String(text),
             "variables" | "extensions" => read(text.as_bytes(), bounds)?,
             _ => continue,
         };
@@ -88,8 +104,15 @@ pub(super) fn from_value(value: Value) -> Result<Operation, Refusal> {
     let Value::Object(mut members) = value else {
         return Err(Refusal::bad_request("the request must be a JSON object, or a list of them"));
     };
-    let Some(Value::String(query)) = members.remove("query") else {
-        return Err(Refusal::bad_request("`query` must be there, as text"));
+    let query = match members.remove("query") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(query)) => Some(query),
+        Some(_) => return Err(Refusal::bad_request("`query` must be text")),
+    };
+    let id = match members.remove("documentId") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(id)) => Some(Named::Id(id)),
+        Some(_) => return Err(Refusal::bad_request("`documentId` must be text")),
     };
     let name = match members.remove("operationName") {
         None | Some(Value::Null) => None,
@@ -101,16 +124,43 @@ pub(super) fn from_value(value: Value) -> Result<Operation, Refusal> {
         Some(Value::Object(variables)) => variables,
         Some(_) => return Err(Refusal::bad_request("`variables` must be an object")),
     };
-    let position = match members.remove("extensions") {
-        None | Some(Value::Null) => None,
-        Some(Value::Object(mut extensions)) => match extensions.remove("position") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(position)) => Some(position),
-            Some(_) => return Err(Refusal::bad_request("`extensions.position` must be text")),
-        },
+    let mut extensions = match members.remove("extensions") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(extensions)) => extensions,
         Some(_) => return Err(Refusal::bad_request("`extensions` must be an object")),
     };
-    Ok(Operation { query, name, variables, position })
+    let position = match extensions.remove("position") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(position)) => Some(position),
+        Some(_) => return Err(Refusal::bad_request("`extensions.position` must be text")),
+    };
+    let cost = match extensions.remove("cost") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(shown)) => shown,
+        Some(_) => return Err(Refusal::bad_request("`extensions.cost` must be true or false")),
+    };
+    let named = persisted(extensions.remove("persistedQuery"))?.or(id);
+    let Some(query) = query.or_else(|| named.is_some().then(String::new)) else {
+        let message =
+            "`query` must be there, as text, or a document be named by `documentId` or `extensions.persistedQuery`";
+        return Err(Refusal::bad_request(message));
+    };
+    Ok(Operation { query, named, most: None, name, variables, position, cost })
+}
+
+/// Reads `extensions.persistedQuery`.
+fn persisted(value: Option<Value>) -> Result<Option<Named>, Refusal> {
+    let value = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value,
+    };
+    if value["version"] != 1 {
+        return Err(Refusal::bad_request("`extensions.persistedQuery` must have `version` 1"));
+    }
+    match &value["sha256Hash"] {
+        Value::String(hash) => Ok(Some(Named::Hash(hash.clone()))),
+        _ => Err(Refusal::bad_request("`extensions.persistedQuery.sha256Hash` must be text")),
+    }
 }
 
 #[cfg(test)]
@@ -123,7 +173,7 @@ mod tests {
 
     fn operation(query: &str, name: Option<&str>, variables: Value) -> Operation {
         let Value::Object(variables) = variables else { panic!("variables are an object") };
-        Operation { query: query.into(), name: name.map(Into::into), variables, position: None }
+        Operation { query: query.into(), name: name.map(Into::into), variables, ..Operation::default() }
     }
 
     #[test]
@@ -188,6 +238,7 @@ mod tests {
             "/graphql?query=a&variables=%5B%5D",
             "/graphql?query=a&variables=%7B%22x%22%3A1%2C%22x%22%3A2%7D",
             "/graphql?query=a&extensions=1",
+            "/graphql?query=a&extensions=%7B%22cost%22%3A1%7D",
         ] {
             assert_eq!(uri(wrong).unwrap_err().status, StatusCode::BAD_REQUEST, "{wrong}");
         }

@@ -203,8 +203,7 @@ mod tests {
         assert_eq!(read(r#"{"type":"pong"}"#), Incoming::Pong);
         assert_eq!(read(r#"{"type":"complete","id":"1"}"#), Incoming::Complete("1".into()));
         let subscribe = read(r#"{"type":"subscribe","id":"1","payload":{"query":"{a}","operationName":"Q"}}"#);
-        let operation =
-            Operation { query: "{a}".into(), name: Some("Q".into()), variables: Map::new(), position: None };
+        let operation = Operation { query: "{a}".into(), name: Some("Q".into()), ..Operation::default() };
         assert_eq!(subscribe, Incoming::Subscribe("1".into(), operation));
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use quipu_resolvers::fault::{Code, Fault};
 use serde_json::json;
@@ -23,12 +23,14 @@ pub(super) struct Refusal {
     pub error_id: Option<String>,
     /// Methods to be named in `Allow`.
     pub allow: Option<&'static str>,
+    /// What else its headers say.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     /// A refusal by HTTP itself, whose codes the engine does not know.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), error_id: None, allow: None }
+        Self { status, code, message: message.into(), error_id: None, allow: None, headers: Vec::new() }
     }
 
     /// A request that is not what the protocol asks for.
@@ -88,6 +90,7 @@ impl Refusal {
         if let Some(methods) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
+        headers.extend(self.headers);
         response
     }
 }

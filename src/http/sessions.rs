@@ -23,7 +23,7 @@ pub(super) async fn begin(State(state): State<Arc<AppState>>, request: Request) 
     let (head, _) = request.into_parts();
     let begun = async {
         origin::check(&head, &state.config)?;
-        let _place = state.admission.enter(1, Instant::now() + state.config.server.request_timeout).await?;
+        let _place = state.admission.enter_unknown(Instant::now() + state.config.server.request_timeout).await?;
         let caller = state.caller(auth::bearer_of(&head.headers).map(Proof::Bearer)).await?;
         let Caller { principal, expires_ms, source, .. } = caller;
         let begun = state.authenticator.begin_session(&Verified { principal, expires_ms, source }).await;
@@ -37,7 +37,7 @@ pub(super) async fn refresh(State(state): State<Arc<AppState>>, request: Request
     let (head, _) = request.into_parts();
     let refreshed = async {
         origin::check(&head, &state.config)?;
-        let _place = state.admission.enter(1, Instant::now() + state.config.server.request_timeout).await?;
+        let _place = state.admission.enter_unknown(Instant::now() + state.config.server.request_timeout).await?;
         let token = cookies::value(&head.headers, Kind::Refresh, &state.config.sessions);
         let refreshed = match token {
             Ok(Some(token)) => state.authenticator.refresh_session(token).await,

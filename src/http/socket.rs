@@ -233,6 +233,13 @@ impl Session {
             return self.send(protocol::error(&id, &body)).await;
         }
         let caller = Caller { api, ..known.clone() };
+        let operation = match self.state.with_document(&caller, operation) {
+            Ok(operation) => operation,
+            Err(fault) => {
+                let body = refused(&self.state, fault);
+                return self.send(protocol::error(&id, &body)).await;
+            }
+        };
         self.start(id.into(), caller, operation);
         Ok(())
     }
@@ -244,11 +251,10 @@ impl Session {
         let span = tracing::info_span!("operation", id = &*request_id, tenant = caller.principal.tenant.as_str());
         let state = self.state.clone();
         let work = async move {
-            match Place::enter(&state, &caller, &operation, "websocket").await {
-                Ok(place) => {
-                    let live = Live { caller, operation, write: Some(None), request_id };
-                    operate(&state, live, place, channel).await;
-                }
+            let meter = state.meter(&caller.principal.tenant);
+            let live = Live { caller, operation, write: Some(None), request_id, meter };
+            match Place::enter(&state, &live, "websocket").await {
+                Ok(place) => operate(&state, live, place, channel).await,
                 Err(fault) => channel.fail(refused(&state, fault)),
             }
         };

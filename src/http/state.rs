@@ -7,10 +7,11 @@ use axum::http::HeaderValue;
 use quipu_resolvers::ports::{Clock, Counters};
 use tokio::sync::watch;
 
-use super::admission::{Admission, Streams};
+use super::admission::Admission;
 use super::gateway::{Gateway, Readiness};
 use super::health::Probed;
 use super::playground::{DemoTenant, PlaygroundConfig};
+use super::streams::Streams;
 use super::tls::Tls;
 use super::tries::Tries;
 use crate::audit::watching::Watching;
@@ -30,7 +31,7 @@ pub struct Parts {
     pub readiness: Arc<dyn Readiness>,
     /// What is kept of API keys.
     pub credentials: Arc<dyn Credentials>,
-    /// Where tries to sign in are counted, shared with other instances if there are some.
+    /// Where tries to sign in are counted, and what tenants use; shared with other instances if there are some.
     pub counters: Arc<dyn Counters>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -46,6 +47,7 @@ pub struct AppState {
     pub(super) readiness: Arc<dyn Readiness>,
     pub(super) probed: Probed,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) counters: Arc<dyn Counters>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) authenticator: Authenticator,
     pub(super) admission: Admission,
@@ -66,7 +68,7 @@ impl AppState {
     pub fn new(parts: Parts) -> Result<Arc<Self>, ConfigError> {
         let Parts { config, gateway, watching, readiness, credentials, counters, clock, metrics } = parts;
         let authenticator = Authenticator::new(&config, clock.clone())?.with_stored(&config, credentials)?;
-        let tries = Tries::new(&config.passwords, counters, clock.clone());
+        let tries = Tries::new(&config.passwords, counters.clone());
         let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue);
         let streams = Streams::new(config.live.per_tenant);
         let page = if config.serves_playground() { Some(page(&config)?) } else { None };
@@ -80,6 +82,7 @@ impl AppState {
             readiness,
             probed: Probed::default(),
             clock,
+            counters,
             metrics,
             authenticator,
             admission,

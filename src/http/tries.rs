@@ -5,16 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quipu_resolvers::guard::TenantId;
-use quipu_resolvers::ports::{CacheKey, Clock, Counters, KeyKind};
+use quipu_resolvers::ports::{CacheKey, Counters, KeyKind};
 
 use crate::config::Passwords;
-use crate::stores::cache::LocalCache;
 
 /// Counts tries to sign in.
 pub(super) struct Tries {
-    shared: Arc<dyn Counters>,
-    /// Where the shared ones cannot be asked: then each instance counts for itself.
-    own: LocalCache,
+    counters: Arc<dyn Counters>,
     per_account: u64,
     per_address: u64,
     /// How long tries are counted together.
@@ -22,29 +19,26 @@ pub(super) struct Tries {
 }
 
 impl Tries {
-    pub fn new(settings: &Passwords, shared: Arc<dyn Counters>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(settings: &Passwords, counters: Arc<dyn Counters>) -> Self {
         let Passwords { account_tries: per_account, address_tries: per_address, window, .. } = *settings;
-        Self { shared, own: LocalCache::new(0, 0, clock), per_account, per_address, window }
+        Self { counters, per_account, per_address, window }
     }
 
     /// Whether one more try from an address is within bounds.
     pub async fn by_address(&self, address: IpAddr) -> bool {
         // Addresses belong to no tenant; the parts keep them apart from whatever one of this name counts.
         let Some(none) = TenantId::parse("sign-in") else { return false };
-        self.count(&none, "address", network(address).as_bytes()).await <= self.per_address
+        self.take(&none, "address", network(address).as_bytes(), self.per_address).await
     }
 
     /// Whether one more try for an account is within bounds, whoever tries, and whether there is such an account or not.
     pub async fn by_account(&self, tenant: &TenantId, user: &str) -> bool {
-        self.count(tenant, "account", user.as_bytes()).await <= self.per_account
+        self.take(tenant, "account", user.as_bytes(), self.per_account).await
     }
 
-    async fn count(&self, tenant: &TenantId, what: &str, who: &[u8]) -> u64 {
+    async fn take(&self, tenant: &TenantId, what: &str, who: &[u8], most: u64) -> bool {
         let key = CacheKey::of(tenant, KeyKind::Count, &[b"sign-in", what.as_bytes(), who]);
-        match self.shared.count(&key, self.window).await {
-            Some(tries) => tries,
-            None => self.own.count(&key, self.window).await.unwrap_or(u64::MAX),
-        }
+        self.counters.take(&key, 1, most, self.window).await.granted
     }
 }
 

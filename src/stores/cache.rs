@@ -1,14 +1,13 @@
 //! What is kept within one process, bounded in bytes: what is used least goes first (S3-FIFO, by `quick_cache`).
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use quick_cache::sync::{Cache as Values, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
-use quipu_resolvers::ports::{Cache, CacheKey, Clock, Counters, Found};
+use quipu_resolvers::ports::{Cache, CacheKey, Clock, Found};
 
 /// What an entry takes beside key and value, roughly.
 const OVERHEAD: usize = 128;
@@ -16,14 +15,11 @@ const OVERHEAD: usize = 128;
 const USUAL: u64 = 2048;
 /// Parts that are locked one at a time.
 const PARTS: u64 = 16;
-/// Counters that may be there before those are looked for whose windows are over.
-const FEW: usize = 1024;
 
 /// A cache of this process. Its entries last until their time is over, whatever happens to the time of day meanwhile.
 pub struct LocalCache {
     values: Values<CacheKey, Entry, ByBytes>,
     largest: usize,
-    counters: Mutex<Windows>,
     clock: Arc<dyn Clock>,
 }
 
@@ -34,20 +30,25 @@ struct Entry {
 }
 
 /// From when to when, in milliseconds.
-#[derive(Clone, Copy)]
-struct Span {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
     begin: i64,
     end: i64,
 }
 
 impl Span {
-    fn new(begin: i64, length: Duration) -> Self {
+    pub fn new(begin: i64, length: Duration) -> Self {
         Self { begin, end: begin.saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)) }
     }
 
     /// A clock that went back all the same ends what seems to begin later.
-    fn holds(self, now: i64) -> bool {
+    pub fn holds(self, now: i64) -> bool {
         (self.begin..self.end).contains(&now)
+    }
+
+    /// How long it still is.
+    pub fn left(self, now: i64) -> Duration {
+        Duration::from_millis(u64::try_from(self.end.saturating_sub(now)).unwrap_or(0))
     }
 }
 
@@ -58,13 +59,6 @@ impl Weighter<CacheKey, Entry> for ByBytes {
     fn weight(&self, key: &CacheKey, entry: &Entry) -> u64 {
         (key.as_str().len() + entry.value.len() + OVERHEAD) as u64
     }
-}
-
-/// Counters by key.
-struct Windows {
-    all: HashMap<CacheKey, (u64, Span)>,
-    /// How many there may be before those that are over are thrown out.
-    room: usize,
 }
 
 impl LocalCache {
@@ -80,8 +74,7 @@ impl LocalCache {
             .build()
             .expect("capacities are set");
         let values = Values::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        let counters = Mutex::new(Windows { all: HashMap::new(), room: FEW });
-        Self { values, largest, counters, clock }
+        Self { values, largest, clock }
     }
 }
 
@@ -107,24 +100,6 @@ impl Cache for LocalCache {
 
     fn largest(&self) -> usize {
         self.largest
-    }
-}
-
-#[async_trait]
-impl Counters for LocalCache {
-    async fn count(&self, key: &CacheKey, window: Duration) -> Option<u64> {
-        let now = self.clock.steady_ms();
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        if counters.all.len() >= counters.room {
-            counters.all.retain(|_, (_, span)| span.holds(now));
-            counters.room = FEW.max(2 * counters.all.len());
-        }
-        let (count, span) = counters.all.entry(key.clone()).or_insert((0, Span::new(now, window)));
-        if !span.holds(now) {
-            (*count, *span) = (0, Span::new(now, window));
-        }
-        *count += 1;
-        Some(*count)
     }
 }
 
@@ -186,20 +161,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hostile_74_entries_and_windows_last_as_long_as_was_said_whatever_the_time_of_day() {
+    async fn hostile_74_entries_last_as_long_as_was_said_whatever_the_time_of_day() {
         let clock = Arc::new(Jumping::default());
         let cache = LocalCache::new(1 << 20, 1 << 10, clock.clone());
         let (ttl, hour) = (Duration::from_millis(500), 3_600_000);
         cache.put(&key(1), Bytes::from_static(b"one"), ttl).await;
-        assert_eq!(cache.count(&key(2), ttl).await, Some(1));
         for (steady, day, there) in
             [(100, 6 * hour, true), (499, -6 * hour, true), (500, -6 * hour, false), (501, 0, false)]
         {
             clock.day.store(day, Ordering::Relaxed);
             clock.steady.store(steady, Ordering::Relaxed);
             assert_eq!(cache.get(&key(1)).await != Found::Nothing, there, "after {steady}");
-            let count = cache.count(&key(2), ttl).await;
-            assert_eq!(count > Some(1), there || steady == 501, "after {steady}: {count:?}");
         }
     }
 
@@ -219,17 +191,5 @@ mod tests {
         let none = LocalCache::new(0, largest, Arc::new(Hands::default()));
         none.put(&key(1), Bytes::from_static(b"one"), Duration::from_secs(1)).await;
         assert_eq!(none.get(&key(1)).await, Found::Nothing, "no room is no cache");
-    }
-
-    #[tokio::test]
-    async fn counters_whose_windows_are_over_take_no_room() {
-        let hands = Arc::new(Hands::default());
-        let cache = LocalCache::new(1 << 20, 1 << 10, hands.clone());
-        for number in 0..50 * FEW {
-            hands.0.store(number as i64, Ordering::Relaxed);
-            assert_eq!(cache.count(&key(number), Duration::from_millis(10)).await, Some(1));
-        }
-        let counters = cache.counters.lock().expect("not poisoned");
-        assert!(counters.all.len() <= FEW, "{}", counters.all.len());
     }
 }

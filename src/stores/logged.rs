@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use quipu_resolvers::change::{Accepted, Change, Effect, Op};
 use quipu_resolvers::fault::{Code, Fault};
+use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::Terms;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -59,4 +60,9 @@ pub(super) fn signed(number: u64) -> i64 {
 /// A stored hash; zeros for what is none.
 pub(super) fn hash(stored: &[u8]) -> [u8; 32] {
     stored.try_into().unwrap_or_default()
+}
+
+/// Names of tenants with their numbers, as stored.
+pub(super) fn numbered(stored: Vec<(String, i64)>) -> Vec<(TenantId, u64)> {
+    stored.into_iter().filter_map(|(name, stored)| Some((TenantId::parse(&name)?, number(stored)))).collect()
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 /// One step.
 #[derive(Debug, Clone, Copy)]
 pub struct Migration {
-    /// From 1, without gaps.
+    /// From 1, in the order in which they run.
     pub number: i64,
     /// What it is about, in a word.
     pub name: &'static str,

@@ -20,6 +20,7 @@ mod accept;
 mod audit;
 mod check;
 mod credentials;
+mod documents;
 mod foreign;
 mod holdings;
 mod metadata;

@@ -29,6 +29,7 @@ mod codes;
 mod connections;
 mod covered;
 mod credentials;
+mod documents;
 mod fitting;
 mod graph;
 mod known;

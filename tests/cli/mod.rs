@@ -3,6 +3,7 @@
 mod audit;
 mod commands;
 mod demo;
+mod documents;
 mod import;
 mod issuers;
 mod keeping;

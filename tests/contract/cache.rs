@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use quipu::stores::cache::LocalCache;
 use quipu::stores::clock::SystemClock;
+use quipu::stores::counters::LocalCounters;
 use quipu::stores::redis::{Options, Redis, RedisCache};
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Cache, CacheKey, Counters, Found, KeyKind};
@@ -30,7 +31,7 @@ pub struct Opened {
 
 async fn in_process(_: &str) -> Option<Opened> {
     let cache = Arc::new(LocalCache::new(1 << 24, LARGEST, Arc::new(SystemClock)));
-    Some(Opened { cache: cache.clone(), counters: cache, _kept: Box::new(()) })
+    Some(Opened { cache, counters: Arc::new(LocalCounters::new(Arc::new(SystemClock))), _kept: Box::new(()) })
 }
 
 async fn in_redis(test: &str) -> Option<Opened> {
@@ -130,22 +131,45 @@ async fn many_at_once(Opened { cache, _kept, .. }: Opened) {
 
 async fn counts(Opened { counters, _kept, .. }: Opened) {
     let key = |name| key("a", KeyKind::Count, name);
-    for number in 1..=3 {
-        assert_eq!(counters.count(&key("x"), LONG).await, Some(number));
+    for (amount, granted, used) in
+        [(0, true, 0), (3, true, 3), (8, false, 3), (7, true, 10), (1, false, 10), (0, true, 10)]
+    {
+        let taken = counters.take(&key("x"), amount, 10, LONG).await;
+        assert_eq!((taken.granted, taken.used), (granted, used), "{amount}");
+        assert!(taken.ends_in <= LONG && taken.ends_in > LONG / 2, "{:?}", taken.ends_in);
     }
-    assert_eq!(counters.count(&key("y"), LONG).await, Some(1));
+    assert_eq!(counters.take(&key("y"), 1, 10, LONG).await.used, 1);
+    assert!(!counters.take(&key("none"), 1, 0, LONG).await.granted);
+    assert!(counters.take(&key("large"), 1 << 60, u64::MAX, LONG).await.granted);
     let tasks = (0..100).map(|_| {
         let (counters, key) = (counters.clone(), key("many"));
-        tokio::spawn(async move { counters.count(&key, LONG).await })
+        tokio::spawn(async move { counters.take(&key, 1, 90, LONG).await })
     });
-    let seen: HashSet<Option<u64>> = join_all(tasks).await.into_iter().map(|done| done.expect("no panic")).collect();
-    assert_eq!(seen, (1..=100).map(Some).collect(), "nobody is counted twice or passed over");
+    let taken: Vec<_> = join_all(tasks).await.into_iter().map(|done| done.expect("no panic")).collect();
+    let seen: HashSet<u64> = taken.iter().filter(|taken| taken.granted).map(|taken| taken.used).collect();
+    assert_eq!(seen, (1..=90).collect(), "nobody is counted twice or passed over");
+    assert_eq!(taken.iter().filter(|taken| !taken.granted).count(), 10);
 }
 
 async fn windows_end(Opened { counters, _kept, .. }: Opened) {
     let (key, window) = (key("a", KeyKind::Count, "x"), Duration::from_millis(500));
-    counters.count(&key, window).await;
+    counters.take(&key, 1, u64::MAX, window).await;
     // What is counted in between makes the window no longer: it ends although this goes on.
-    until(|| async { counters.count(&key, window).await > Some(1) }).await;
-    until(|| async { counters.count(&key, window).await == Some(1) }).await;
+    until(|| async { counters.take(&key, 1, u64::MAX, window).await.used > 1 }).await;
+    until(|| async { counters.take(&key, 1, u64::MAX, window).await.used == 1 }).await;
+}
+
+#[tokio::test]
+async fn who_cannot_reach_the_others_counts_alone() {
+    // Nothing listens there.
+    let options = Options { url: "redis://127.0.0.1:1".into(), password: None, prefix: "alone".into() };
+    let redis = Redis::open(options).await.unwrap_or_else(|error| panic!("{error}"));
+    let counters = RedisCache::new(&redis, LARGEST, Duration::from_millis(50));
+    let key = key("a", KeyKind::Count, "x");
+    for used in 1..=3 {
+        let taken = counters.take(&key, 1, 3, LONG).await;
+        assert_eq!((taken.granted, taken.used), (true, used));
+    }
+    assert!(!counters.take(&key, 1, 3, LONG).await.granted);
+    assert!(!counters.is_up(), "and says so");
 }

@@ -16,6 +16,7 @@ mod changes;
 mod conditions;
 mod credentials;
 mod cypher_plans;
+mod documents;
 pub mod embedded;
 mod fixture;
 mod gathered;
@@ -80,6 +81,9 @@ macro_rules! contract_suite {
                     publishing_refuses_what_does_not_fit,
                     publishing_fills_in_defaults,
                     many_at_once;
+                documents:
+                    documents_are_published_per_tenant,
+                    documents_are_published_all_or_none;
                 conditions:
                     comparisons,
                     texts_are_literal,

@@ -10,7 +10,7 @@ use quipu::http::{Absent, Condition, Gateway, Probe, Readiness, TenantApi};
 use quipu_resolvers::fault::Code;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::ports::{Clock, StoreName};
-use quipu_resolvers::{Answer, Ask};
+use quipu_resolvers::{Answer, Ask, TextHash};
 use serde_json::{Value, json};
 
 /// Serves the tenants `library` and `cryox`.
@@ -159,6 +159,18 @@ impl TenantApi for Double {
             }
             _ => stream::iter(0..3).map(tick).map(held).boxed(),
         }
+    }
+
+    fn published(&self, _id: &str) -> Option<Arc<str>> {
+        None
+    }
+
+    fn is_published(&self, _text: &str) -> bool {
+        false
+    }
+
+    fn kept(&self, _hash: &TextHash) -> Option<Arc<str>> {
+        None
     }
 }
 

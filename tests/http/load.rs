@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::everywhere::everywhere;
 use super::server::{eventually, refusal, start_config};
 
 #[tokio::test]
@@ -25,6 +26,31 @@ async fn hostile_66_requests_without_a_place_are_refused_at_once() {
     first.abort();
     assert_eq!(waiting.await.unwrap().unwrap().status(), 200, "a place that became free is taken");
     second.abort();
+    server.idle().await;
+}
+
+#[tokio::test]
+async fn hostile_66_a_tenant_that_fills_all_its_places_leaves_those_of_others() {
+    let server = start_config(|config| {
+        config.tenants.concurrency = 2.try_into().unwrap();
+        config.server.queue = 4;
+    })
+    .await;
+    let send = |query: &str| tokio::spawn(server.post().json(&json!({"query": query})).send());
+    let held = [send("{sleep}"), send("{sleep}")];
+    eventually("two are worked on", || server.working() == 2).await;
+    let waiting: Vec<_> = (0..4).map(|_| send("{a}")).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.working(), 2, "a tenant has no more places than that");
+    assert_eq!(refusal(server.ask("{a}").await).await, (503, "OVERLOADED".into()));
+    let operation = json!({"query": "{a}"});
+    for reply in everywhere(&server, &server.token("cryox"), &operation).await {
+        assert_eq!(reply.body["data"]["tenant"], "cryox", "over {}: {}", reply.over, reply.body);
+    }
+    held.iter().for_each(|one| one.abort());
+    for one in waiting {
+        assert_eq!(one.await.unwrap().unwrap().status(), 200, "those that waited are served");
+    }
     server.idle().await;
 }
 

@@ -1,9 +1,13 @@
 //! The HTTP layer: a real server on a random port and real clients, before an engine's double or the engine itself.
 
 pub mod attacks;
+mod budgets;
 mod checks;
+mod cost;
+mod documents;
 mod double;
 mod events;
+mod everywhere;
 mod hardening;
 mod hostile;
 mod house;

@@ -8,8 +8,10 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use quipu::config::{Config, Mode};
 use quipu::http::{Absent, Gateway, TenantApi};
+use quipu::trusted::Trusted;
 use quipu_resolvers::guard::{Principal, TenantId};
-use quipu_resolvers::{Answer, Ask, Bound, Engine};
+use quipu_resolvers::ports::TrustedDocument;
+use quipu_resolvers::{Answer, Ask, Bound, Engine, TextHash};
 use reqwest::header::ACCEPT;
 use serde_json::{Value, json};
 
@@ -18,17 +20,23 @@ use super::server::{Server, code, start_gateway};
 use super::socket::Client;
 use crate::spec::world::World;
 
-struct Farm(World);
+struct Farm {
+    world: World,
+    /// Documents that are published for `alpha`.
+    trusted: Arc<Trusted>,
+}
 
 struct FarmApi {
     engine: Arc<Engine>,
     bound: Arc<Bound>,
+    trusted: Arc<Trusted>,
 }
 
 impl Gateway for Farm {
     fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent> {
-        let bound = self.0.served(tenant).ok_or(Absent::Unknown)?.clone();
-        Ok(Arc::new(FarmApi { engine: self.0.engine.clone(), bound }))
+        let bound = self.world.served(tenant).ok_or(Absent::Unknown)?.clone();
+        let trusted = if tenant.as_str() == "alpha" { self.trusted.clone() } else { Arc::default() };
+        Ok(Arc::new(FarmApi { engine: self.world.engine.clone(), bound, trusted }))
     }
 }
 
@@ -41,6 +49,18 @@ impl TenantApi for FarmApi {
     fn watch(&self, principal: Principal, ask: Ask) -> BoxStream<'static, Answer> {
         self.engine.watch(self.bound.clone(), principal, ask)
     }
+
+    fn published(&self, id: &str) -> Option<Arc<str>> {
+        self.trusted.text(id).cloned()
+    }
+
+    fn is_published(&self, text: &str) -> bool {
+        self.trusted.has(text)
+    }
+
+    fn kept(&self, hash: &TextHash) -> Option<Arc<str>> {
+        self.engine.kept_text(&self.bound, hash)
+    }
 }
 
 /// A server before the engine, with the data of `alpha` and `beta`.
@@ -50,7 +70,14 @@ pub async fn farm(change: impl FnOnce(&mut Config)) -> Server {
 
 /// A server before the engine of a world.
 pub async fn farm_of(world: World, change: impl FnOnce(&mut Config)) -> Server {
-    start_gateway(change, Health::default(), Arc::new(Farm(world))).await
+    start_gateway(change, Health::default(), Arc::new(Farm { world, trusted: Arc::default() })).await
+}
+
+/// A server before the engine of a world, with documents that are published for `alpha`.
+pub async fn farm_with(world: World, documents: &[(&str, &str)], change: impl FnOnce(&mut Config)) -> Server {
+    let documents = documents.iter().map(|(id, text)| TrustedDocument { id: (*id).into(), text: (*text).into() });
+    let trusted = Arc::new(documents.collect());
+    start_gateway(change, Health::default(), Arc::new(Farm { world, trusted })).await
 }
 
 /// A token of somebody who may do everything in a tenant.
@@ -149,7 +176,12 @@ async fn hostile_27_production_suggests_and_tells_nothing() {
     for open in [true, false] {
         let world = if open { World::empty().await } else { World::in_production().await };
         let mode = if open { Mode::Development } else { Mode::Production };
-        let server = start_gateway(|config| config.server.mode = mode, Health::default(), Arc::new(Farm(world))).await;
+        let server = start_gateway(
+            |config| config.server.mode = mode,
+            Health::default(),
+            Arc::new(Farm { world, trusted: Arc::default() }),
+        )
+        .await;
         let token = admin(&server, "alpha");
         let typo = ask(&server, &token, "{ facilites { id } }").await;
         assert_eq!(code(&typo), "GRAPHQL_VALIDATION_FAILED");

@@ -8,7 +8,7 @@ use quipu::auth::{Credentials, Wish, mint};
 use quipu::config::{Config, Secret};
 use quipu::http::{AppState, Parts, serve};
 use quipu::ops::Metrics;
-use quipu::stores::cache::LocalCache;
+use quipu::stores::counters::LocalCounters;
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Clock, Counters};
 use reqwest::{Client, RequestBuilder, Response};
@@ -62,7 +62,7 @@ pub async fn start_by(
     health: Health,
     gateway: Arc<dyn quipu::http::Gateway>,
 ) -> Server {
-    let counters = Arc::new(LocalCache::new(0, 0, clock.clone()));
+    let counters = Arc::new(LocalCounters::new(clock.clone()));
     start_all(clock, change, health, gateway, (Arc::new(NoCredentials), counters)).await
 }
 
@@ -71,7 +71,7 @@ pub type Kept = (Arc<dyn Credentials>, Arc<dyn Counters>);
 
 /// A server before the double that lets in whom a store knows.
 pub async fn start_keeping(credentials: Arc<dyn Credentials>, change: impl FnOnce(&mut Config)) -> Server {
-    start_beside((credentials, Arc::new(LocalCache::new(0, 0, Arc::new(Wall)))), change).await
+    start_beside((credentials, Arc::new(LocalCounters::new(Arc::new(Wall)))), change).await
 }
 
 /// The same, beside others that share a store of credentials and counters.

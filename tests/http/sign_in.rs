@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use quipu::auth::{Passwords, User};
 use quipu::config::{ByteSize, Config, Secret};
-use quipu::stores::cache::LocalCache;
+use quipu::stores::counters::LocalCounters;
 use quipu_resolvers::ports::Clock;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ async fn wrong_names_and_passwords_are_told_alike(vault: Vault) {
 #[tokio::test]
 async fn tries_are_counted_by_account_and_by_address_over_all_instances() {
     let vault = Vault::in_file("").await.unwrap();
-    let counters = Arc::new(LocalCache::new(0, 0, Arc::new(Wall)));
+    let counters = Arc::new(LocalCounters::new(Arc::new(Wall)));
     let few = |config: &mut Config| {
         cheap(config);
         (config.passwords.account_tries, config.passwords.address_tries) = (3, 6);

@@ -133,6 +133,7 @@ impl Newsroom {
             position: None,
             deadline: Instant::now() + Duration::from_secs(60),
             trace: Arc::new(Trace::default()),
+            pricing: Default::default(),
         };
         let answer = self.engine.answer(&self.bound, caller, ask).await;
         serde_json::from_slice(&answer.body).unwrap()

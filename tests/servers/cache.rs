@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quipu::stores::redis::{PATIENCE, Redis, RedisBus, RedisCache};
-use quipu_resolvers::ports::{Bus as _, Cache as _, CacheKey, Found, KeyKind, Lookup, Trace};
+use quipu_resolvers::ports::{Bus as _, Cache as _, CacheKey, Counters as _, Found, KeyKind, Lookup, Trace};
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 
@@ -169,4 +169,19 @@ async fn hostile_71_nobody_waits_for_a_redis_that_hangs() {
     assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
     let key = CacheKey::of(&admin("alpha").tenant, KeyKind::Result, &[]);
     assert_eq!(instance.cache.get(&key).await, Found::PassedOver);
+}
+
+#[tokio::test]
+async fn instances_count_together_what_a_tenant_uses() {
+    let Some(url) = address("QUIPU_TEST_REDIS", "instances_count_together_what_a_tenant_uses") else { return };
+    let open = async |prefix: &str| {
+        let redis = Redis::open(options(&url, prefix)).await.unwrap_or_else(|error| panic!("{error}"));
+        RedisCache::new(&redis, 1 << 20, LONG)
+    };
+    let (a, b, apart) = (open("counted").await, open("counted").await, open("counted-not").await);
+    let key = CacheKey::of(&admin("alpha").tenant, KeyKind::Count, &[b"requests"]);
+    for (counters, granted, used) in [(&a, true, 4), (&b, true, 8), (&a, false, 8), (&b, false, 8), (&apart, true, 4)] {
+        let taken = counters.take(&key, 4, 10, LONG).await;
+        assert_eq!((taken.granted, taken.used), (granted, used));
+    }
 }

@@ -278,5 +278,6 @@ fn ask(query: &str, variables: Json, trace: &Arc<Trace>) -> Ask {
         position: None,
         deadline: Instant::now() + Duration::from_secs(20),
         trace: trace.clone(),
+        pricing: Default::default(),
     }
 }

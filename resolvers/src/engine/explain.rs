@@ -25,9 +25,12 @@ impl Engine {
             Ok(planned) => planned,
             Err(fault) => return format!("refused: {fault}\n"),
         };
+        if let Err(fault) = planned.cost.check() {
+            return format!("refused: {fault}\n");
+        }
         // Writing into a string cannot fail.
         let _ = writeln!(out, "== document\n{}\n", ask.query.trim());
-        let _ = writeln!(out, "== price\n{} of at most {}\n", planned.price, self.settings.limits.price);
+        let _ = writeln!(out, "== price\n{} of at most {}\n", planned.cost.price, planned.cost.limit.price);
         for root in &planned.roots {
             match &root.job {
                 Ok(job) => {

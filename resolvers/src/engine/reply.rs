@@ -2,17 +2,35 @@
 
 use async_graphql::ServerError;
 use bytes::Bytes;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::Answer;
 use crate::answer::FieldError;
 use crate::fault::{Code, Fault};
 use crate::plan::Sort;
 
+/// What a response says beside data and errors.
+#[derive(Debug, Default)]
+pub(crate) struct Extensions {
+    /// How far the log has come by what was written.
+    pub position: Option<String>,
+    /// The price, where it is asked for.
+    pub cost: Option<Json>,
+}
+
 /// A response with only one error: nothing was executed.
 pub(super) fn refusal(fault: &Fault) -> Answer {
+    refusal_of(fault, None)
+}
+
+/// The same for an operation whose price is known, and asked for.
+pub(super) fn refusal_of(fault: &Fault, cost: Option<Json>) -> Answer {
     let errors = [shown(fault)];
-    let body = json!({ "errors": errors }).to_string();
+    let mut body = json!({ "errors": errors });
+    if let Some(cost) = cost {
+        body["extensions"] = json!({ "cost": cost });
+    }
+    let body = body.to_string();
     let codes = vec![fault.code()];
     Answer { body: Bytes::from(body), refused: Some(fault.code()), errors: 1, codes, operation: None, position: None }
 }
@@ -40,22 +58,24 @@ pub(super) fn invalid(errors: &[ServerError]) -> Answer {
     Answer { body: Bytes::from(body), refused: Some(refused), errors, codes, operation: None, position: None }
 }
 
-/// A response with data and the errors of its fields, and with the position that was written up to.
-pub(super) fn executed(data: &[u8], errors: &[FieldError], sort: Sort, position: Option<String>) -> Answer {
+/// A response with data and the errors of its fields, and with what is to be said beside them.
+pub(super) fn executed(data: &[u8], errors: &[FieldError], sort: Sort, extensions: Extensions) -> Answer {
     let mut body = Vec::with_capacity(data.len() + 80);
     body.extend_from_slice(b"{\"data\":");
     body.extend_from_slice(data);
+    // Values of JSON always serialise into a vector.
     if !errors.is_empty() {
         let shown: Vec<Json> = errors.iter().map(of_field).collect();
         body.extend_from_slice(b",\"errors\":");
-        // Values of JSON always serialise into a vector.
         let _ = serde_json::to_writer(&mut body, &shown);
     }
-    if let Some(position) = &position {
-        // Its characters need no escape.
-        body.extend_from_slice(b",\"extensions\":{\"position\":\"");
-        body.extend_from_slice(position.as_bytes());
-        body.extend_from_slice(b"\"}");
+    let Extensions { position, cost } = extensions;
+    let said = [("position", position.clone().map(Json::String)), ("cost", cost)];
+    let said: Map<String, Json> =
+        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    if !said.is_empty() {
+        body.extend_from_slice(b",\"extensions\":");
+        let _ = serde_json::to_writer(&mut body, &said);
     }
     body.push(b'}');
     let mut codes = Vec::new();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use quipu_schema::policy::Operation;
 
+use super::reply::Extensions;
 use super::run::{Run, Work};
-use super::{Bound, Engine, Rooted, reply};
+use super::{Bound, Engine, Planned, Rooted, reply};
 use crate::change::{Effect, EffectKind, Entry};
 use crate::document::Refusal;
 use crate::fault::{Code, Fault};
@@ -31,6 +32,8 @@ struct Following {
     principal: Principal,
     root: Rooted,
     crossings: usize,
+    /// For the first event, where it is asked for.
+    cost: Option<serde_json::Value>,
     head: tokio::sync::watch::Receiver<u64>,
     at: u64,
     /// Of the subscription: what its events cost is counted there.
@@ -58,8 +61,16 @@ impl Engine {
             Ok(_) => {}
             Err(fault) => return once(reply::refusal(&fault)),
         }
-        match self.following(bound, principal, &document, &ask).await {
-            Ok(following) => stream::unfold(following, Following::next).boxed(),
+        let planned = match self.planned(&bound, &document, &ask) {
+            Ok(planned) => planned,
+            Err(fault) => return once(reply::refusal(&fault)),
+        };
+        let cost = planned.shown_cost(&ask);
+        if let Err(fault) = planned.cost.settle(&ask.pricing).await {
+            return once(reply::refusal_of(&fault, cost));
+        }
+        match self.following(bound, principal, planned, &ask).await {
+            Ok(following) => stream::unfold(Following { cost, ..following }, Following::next).boxed(),
             Err(fault) => once(reply::refusal(&fault)),
         }
     }
@@ -68,10 +79,9 @@ impl Engine {
         self: Arc<Self>,
         bound: Arc<Bound>,
         principal: Principal,
-        document: &crate::document::Document,
+        planned: Planned,
         ask: &Ask,
     ) -> Result<Following, Fault> {
-        let planned = self.planned(&bound, document, ask)?;
         let crossings = planned.crossings;
         let mut roots = planned.roots;
         let (Some(root), true) = (roots.pop(), roots.is_empty()) else {
@@ -89,7 +99,8 @@ impl Engine {
             None => self.ports.metadata.head(&principal.tenant).await?,
         };
         let trace = ask.trace.clone();
-        Ok(Following { engine: self, bound, principal, root, crossings, head, at, trace, waiting: Default::default() })
+        let (cost, waiting) = (None, Default::default());
+        Ok(Following { engine: self, bound, principal, root, crossings, cost, head, at, trace, waiting })
     }
 }
 
@@ -102,8 +113,12 @@ impl Following {
     async fn next(mut self) -> Option<(Answer, Following)> {
         loop {
             while let Some((entry, effect)) = self.waiting.pop_front() {
-                match self.event(&entry, &effect).await {
-                    Ok(Some(answer)) => return Some((answer, self)),
+                let cost = self.cost.clone();
+                match self.event(&entry, &effect, cost).await {
+                    Ok(Some(answer)) => {
+                        self.cost = None;
+                        return Some((answer, self));
+                    }
                     Ok(None) => {}
                     Err(fault) => {
                         let answer = reply::refusal(&fault);
@@ -146,7 +161,12 @@ impl Following {
         }
     }
 
-    async fn event(&self, entry: &Entry, effect: &Effect) -> Result<Option<Answer>, Fault> {
+    async fn event(
+        &self,
+        entry: &Entry,
+        effect: &Effect,
+        cost: Option<serde_json::Value>,
+    ) -> Result<Option<Answer>, Fault> {
         let Ok(Job::Watch(watch)) = &self.root.job else { return Ok(None) };
         let Some(at) = watch.of.iter().position(|of| *of == effect.record.of) else { return Ok(None) };
         if !watch.events.contains(&effect.event) {
@@ -170,7 +190,8 @@ impl Following {
             outcome,
         ]);
         let fields = [(self.root.out.clone(), Ok(Value::List(vec![row])))];
-        Ok(Some(self.engine.written(&fields, &work.loaded(), Sort::Subscription, None)))
+        let extensions = Extensions { position: None, cost };
+        Ok(Some(self.engine.written(&fields, &work.loaded(), Sort::Subscription, extensions)))
     }
 }
 

@@ -37,12 +37,24 @@ pub enum Found {
     Failed,
 }
 
-/// Counts what happens, in windows of time, over all instances that share the counter.
+/// Counts what is used, in windows of time, over all instances that share the counter.
 #[async_trait]
 pub trait Counters: Send + Sync {
-    /// Counts one more under a key; how many there are in its window, this one included. A window begins with the first one and lasts as
-    /// long as that said. `None` when nobody can tell at the moment.
-    async fn count(&self, key: &CacheKey, window: Duration) -> Option<u64>;
+    /// Takes an amount out of what there is in a window, or nothing where that is not enough. A window begins with the first amount that is
+    /// taken, and lasts as long as that said. Takes no longer than a small bound of its own; where the shared counter does not answer,
+    /// each instance counts for itself.
+    async fn take(&self, key: &CacheKey, amount: u64, quota: u64, window: Duration) -> Taken;
+}
+
+/// What came of taking something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Whether it was there.
+    pub granted: bool,
+    /// How much is used of the window.
+    pub used: u64,
+    /// When the window ends.
+    pub ends_in: Duration,
 }
 
 /// What a key stands for.

@@ -3,22 +3,23 @@
 use std::time::Instant;
 
 use async_trait::async_trait;
-use quipu_resolvers::change::{Accepted, Change, Entry};
+use quipu_resolvers::change::{Accepted, Change as Write, Entry};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Call, Metadata, Terms};
+use quipu_resolvers::ports::{Call, Metadata, Room, Terms, TrustedDocument};
 use quipu_schema::ontology::Ontology;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row, query, query_as, query_scalar};
 
 use super::accept::{end, parsed};
+use super::documents::Change;
 use super::session::{Failure, within};
 use super::{BACKGROUND, PUBLISHING, Postgres, names, publish};
-use crate::stores::logged::{last_of_portion, number};
+use crate::stores::logged::{last_of_portion, number, numbered};
 
 #[async_trait]
 impl Metadata for Postgres {
-    async fn accept(&self, change: &Allowed<Change>, terms: Terms<'_>, call: Call<'_>) -> Result<Accepted, Fault> {
+    async fn accept(&self, change: &Allowed<Write>, terms: Terms<'_>, call: Call<'_>) -> Result<Accepted, Fault> {
         self.0.accept(change, terms, call).await
     }
 
@@ -66,8 +67,7 @@ impl Metadata for Postgres {
             Ok(query_as("SELECT name, version FROM published()").fetch_all(connection).await?)
         };
         let tenants: Vec<(String, i64)> = self.0.look(None, work).await?;
-        let known = tenants.into_iter().filter_map(|(name, version)| Some((TenantId::parse(&name)?, number(version))));
-        Ok(known.collect())
+        Ok(numbered(tenants))
     }
 
     async fn ontology(&self, tenant: &TenantId) -> Result<Option<(u64, String)>, Fault> {
@@ -80,6 +80,32 @@ impl Metadata for Postgres {
         };
         let found: Option<(i64, String)> = self.0.look(None, work).await?;
         Ok(found.map(|(version, sdl)| (number(version), sdl)))
+    }
+
+    async fn documents(&self, tenant: &TenantId) -> Result<(u64, Vec<TrustedDocument>), Fault> {
+        self.0.documents(tenant).await
+    }
+
+    async fn document_changes(&self) -> Result<Vec<(TenantId, u64)>, Fault> {
+        let work = async |connection: &mut PgConnection| {
+            Ok(query_as("SELECT name, documents FROM document_changes()").fetch_all(connection).await?)
+        };
+        let tenants: Vec<(String, i64)> = self.0.look(None, work).await?;
+        Ok(numbered(tenants))
+    }
+
+    async fn publish_documents(
+        &self,
+        tenant: &TenantId,
+        documents: &[TrustedDocument],
+        room: Room,
+        at: &str,
+    ) -> Result<usize, Fault> {
+        self.0.change_documents(tenant, Change::Add(documents, room, at)).await
+    }
+
+    async fn remove_documents(&self, tenant: &TenantId, ids: &[String]) -> Result<usize, Fault> {
+        self.0.change_documents(tenant, Change::Remove(ids)).await
     }
 }
 

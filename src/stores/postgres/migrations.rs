@@ -13,6 +13,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "credentials",
         text: include_str!("../../../graph-migrations/postgres/0002_credentials.sql"),
     },
+    Migration {
+        number: 3,
+        name: "documents",
+        text: include_str!("../../../graph-migrations/postgres/0003_documents.sql"),
+    },
     Migration { number: 4, name: "audit", text: include_str!("../../../graph-migrations/postgres/0004_audit.sql") },
 ];
 

@@ -9,22 +9,34 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use quipu_resolvers::ports::{Cache, CacheKey, Counters, Found};
+use quipu_resolvers::ports::{Cache, CacheKey, Counters, Found, Taken};
 use redis::{Cmd, ErrorKind, FromRedisValue};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Redis;
+use crate::stores::clock::SystemClock;
+use crate::stores::counters::LocalCounters;
 
 /// How long a request waits for Redis, at most.
 pub const PATIENCE: Duration = Duration::from_millis(50);
 /// How long it is passed over after a failure, before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Counts, and has the first one of a window set its end; both or nothing, whatever happens to the connection.
-const COUNT: &str =
-    "local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end return n";
+/// Takes an amount if it is there; the first of a window sets its end. All or nothing, whatever happens to the connection.
+const TAKE: &str = "\
+local used = tonumber(redis.call('GET', KEYS[1]) or '0') \
+local left = redis.call('PTTL', KEYS[1]) \
+local granted = used + tonumber(ARGV[1]) <= tonumber(ARGV[2]) \
+if granted and tonumber(ARGV[1]) > 0 then \
+  used = redis.call('INCRBY', KEYS[1], ARGV[1]) \
+  if left < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end \
+end \
+if left < 0 then left = tonumber(ARGV[3]) end \
+return {granted and 1 or 0, used, left}";
+/// The largest number that a script can compute with exactly.
+const EXACT: u64 = 1 << 53;
 
 /// The cache and the counters of all instances that use the same server and prefix.
 #[derive(Debug)]
@@ -32,6 +44,8 @@ pub struct RedisCache {
     shared: Arc<Shared>,
     largest: usize,
     patience: Duration,
+    /// Counts while nobody answers.
+    alone: LocalCounters,
     /// Ended when the cache is dropped.
     _tasks: JoinSet<()>,
 }
@@ -57,7 +71,8 @@ impl RedisCache {
         let shared = Arc::new(Shared { redis: redis.clone(), broken: AtomicBool::new(false), broke: Notify::new() });
         let mut tasks = JoinSet::new();
         tasks.spawn(mend(shared.clone()));
-        Self { shared, largest, patience, _tasks: tasks }
+        let alone = LocalCounters::new(Arc::new(SystemClock));
+        Self { shared, largest, patience, alone, _tasks: tasks }
     }
 
     /// Whether it is asked at the moment.
@@ -85,7 +100,10 @@ impl RedisCache {
             Err(_) => "no answer in time".to_owned(),
         };
         if !self.shared.broken.swap(true, Ordering::Relaxed) {
-            tracing::warn!(cause, "redis does not answer; nothing is cached until it does");
+            tracing::warn!(
+                cause,
+                "redis does not answer; nothing is cached until it does, and each instance counts what tenants use for itself"
+            );
             self.shared.broke.notify_one();
         }
         Err(Silence::Failed)
@@ -136,9 +154,13 @@ impl Cache for RedisCache {
 
 #[async_trait]
 impl Counters for RedisCache {
-    async fn count(&self, key: &CacheKey, window: Duration) -> Option<u64> {
-        let mut count = redis::cmd("EVAL");
-        count.arg(COUNT).arg(1).arg(self.name(key)).arg(u64::try_from(window.as_millis().max(1)).unwrap_or(u64::MAX));
-        self.ask(&count).await.ok()
+    async fn take(&self, key: &CacheKey, amount: u64, quota: u64, window: Duration) -> Taken {
+        let mut take = redis::cmd("EVAL");
+        let window_ms = u64::try_from(window.as_millis().max(1)).unwrap_or(EXACT).min(EXACT);
+        take.arg(TAKE).arg(1).arg(self.name(key)).arg(amount.min(EXACT)).arg(quota.min(EXACT)).arg(window_ms);
+        match self.ask::<(u64, u64, u64)>(&take).await {
+            Ok((granted, used, left)) => Taken { granted: granted == 1, used, ends_in: Duration::from_millis(left) },
+            Err(_) => self.alone.take_now(key, amount, quota, window),
+        }
     }
 }

@@ -3,22 +3,23 @@
 use std::time::Instant;
 
 use async_trait::async_trait;
-use quipu_resolvers::change::{Accepted, Change, Entry};
+use quipu_resolvers::change::{Accepted, Change as Write, Entry};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Call, Metadata, StoreName, Terms};
+use quipu_resolvers::ports::{Call, Metadata, Room, StoreName, Terms, TrustedDocument};
 use quipu_schema::ontology::Ontology;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row, query, query_as, query_scalar};
 
 use super::accept::parsed;
 use super::connections::{Failure, within};
+use super::documents::Change;
 use super::{EmbeddedMetadata, PUBLISHING, publish};
-use crate::stores::logged::{last_of_portion, number};
+use crate::stores::logged::{last_of_portion, number, numbered};
 
 #[async_trait]
 impl Metadata for EmbeddedMetadata {
-    async fn accept(&self, change: &Allowed<Change>, terms: Terms<'_>, call: Call<'_>) -> Result<Accepted, Fault> {
+    async fn accept(&self, change: &Allowed<Write>, terms: Terms<'_>, call: Call<'_>) -> Result<Accepted, Fault> {
         self.0.accept(change, terms, call).await
     }
 
@@ -53,8 +54,7 @@ impl Metadata for EmbeddedMetadata {
         let text = "SELECT name, version FROM tenant WHERE version > 0 ORDER BY name";
         let work = async |connection: &mut SqliteConnection| Ok(query_as(text).fetch_all(connection).await?);
         let tenants: Vec<(String, i64)> = self.0.look(StoreName::Rows, work).await?;
-        let known = tenants.into_iter().filter_map(|(name, version)| Some((TenantId::parse(&name)?, number(version))));
-        Ok(known.collect())
+        Ok(numbered(tenants))
     }
 
     async fn ontology(&self, tenant: &TenantId) -> Result<Option<(u64, String)>, Fault> {
@@ -65,6 +65,31 @@ impl Metadata for EmbeddedMetadata {
         };
         let found: Option<(i64, String)> = self.0.look(StoreName::Rows, work).await?;
         Ok(found.map(|(version, sdl)| (number(version), sdl)))
+    }
+
+    async fn documents(&self, tenant: &TenantId) -> Result<(u64, Vec<TrustedDocument>), Fault> {
+        self.0.documents(tenant).await
+    }
+
+    async fn document_changes(&self) -> Result<Vec<(TenantId, u64)>, Fault> {
+        let text = "SELECT name, documents FROM tenant WHERE documents > 0 ORDER BY name";
+        let work = async |connection: &mut SqliteConnection| Ok(query_as(text).fetch_all(connection).await?);
+        let tenants: Vec<(String, i64)> = self.0.look(StoreName::Rows, work).await?;
+        Ok(numbered(tenants))
+    }
+
+    async fn publish_documents(
+        &self,
+        tenant: &TenantId,
+        documents: &[TrustedDocument],
+        room: Room,
+        at: &str,
+    ) -> Result<usize, Fault> {
+        self.0.change_documents(tenant, Change::Add(documents, room, at)).await
+    }
+
+    async fn remove_documents(&self, tenant: &TenantId, ids: &[String]) -> Result<usize, Fault> {
+        self.0.change_documents(tenant, Change::Remove(ids)).await
     }
 }
 

@@ -16,6 +16,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "credentials",
         text: include_str!("../../../graph-migrations/sqlite/0003_credentials.sql"),
     },
+    Migration {
+        number: 4,
+        name: "documents",
+        text: include_str!("../../../graph-migrations/sqlite/0004_documents.sql"),
+    },
     Migration { number: 5, name: "audit", text: include_str!("../../../graph-migrations/sqlite/0005_audit.sql") },
 ];
 
