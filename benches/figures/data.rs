@@ -69,7 +69,12 @@ pub async fn readers(file: &Path) -> SqlitePool {
 
 /// The file with 122,000 nodes.
 pub async fn chain(file: &Path) -> World {
-    let world = World::open(file, include_str!("../chain.graphql")).await;
+    chain_of(file, include_str!("../chain.graphql")).await
+}
+
+/// The same nodes under another ontology of facilities, devices and alerts.
+pub async fn chain_of(file: &Path, sdl: &str) -> World {
+    let world = World::open(file, sdl).await;
     let mut keys = Keys::open(file).await;
     if keys.count("node").await == 0 {
         fill_chain(&mut keys).await;

@@ -9,6 +9,7 @@ mod beside;
 mod compile;
 mod data;
 mod fair;
+mod guard;
 mod hops;
 mod import;
 mod load;
@@ -25,8 +26,8 @@ mod world;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const NAMES: [&str; 7] = ["nested", "hops", "similar", "import", "start", "compile", "fair"];
-const HELP: &str = "figures: nested hops similar import start compile fair; without one, all of these
+const NAMES: [&str; 8] = ["nested", "hops", "guard", "similar", "import", "start", "compile", "fair"];
+const HELP: &str = "figures: nested hops guard similar import start compile fair; without one, all of these
          peer --neo4j=URL --neo4j-pid=N               beside the Neo4j GraphQL Library and neo4rs by hand
          walk --neo4j=URL --neo4j-pid=N               the same for walks over many relationships in Neo4j
          rows --postgres=URL --postgres-owner=URL --postgres-pid=N    beside sqlx by hand
@@ -90,6 +91,9 @@ async fn main() {
     }
     if wanted("hops") {
         hops::measure(&directory.join(format!("people-{relationships}.db")), relationships, 2_000).await;
+    }
+    if wanted("guard") {
+        guard::measure(&directory.join("guard.db"), if flag("--quick") { 400 } else { 3_000 }).await;
     }
     if wanted("similar") {
         similar::measure(&directory.join("passages.db"), 100_000, 200).await;

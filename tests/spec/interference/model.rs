@@ -61,7 +61,10 @@ impl Sight<'_> {
     pub fn masked(&self) -> Data {
         let mut seen = self.seen();
         for (of, name, rule) in &self.rules.fields {
-            let hides = !matches!(rule, FieldRule::Authentication(_)) && *name != "name";
+            let hides = *name != "name";
+            for edge in seen.edges.iter_mut().filter(|_| *of == HOLDING && !self.passes_on(rule, None)) {
+                edge.values.remove(name);
+            }
             for record in seen.records.iter_mut().filter(|record| hides && record.of == *of) {
                 // Rules look at all that there is, hidden or not.
                 let whole = self.data.records.iter().find(|whole| (whole.of, &whole.id) == (*of, &record.id));
