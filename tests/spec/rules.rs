@@ -173,3 +173,72 @@ async fn a_deletion_tells_of_no_relationships_to_what_is_hidden() {
         assert_eq!(count, json!({"nodesDeleted": 1, "relationshipsDeleted": 1}), "its own alone");
     }
 }
+
+#[tokio::test]
+async fn rules_on_aggregating_hold_for_counts_and_figures_and_not_for_lists() {
+    let world = World::of(
+        "type Box @node @authorization(filter: [{ operations: [AGGREGATE], where: { node: { open: { eq: true } } } }]) {
+           id: ID! open: Boolean! size: Int notes: [Note!]! @relationship(type: \"HAS\", direction: OUT)
+         }
+         type Note @node { id: ID! boxes: [Box!]! @relationship(type: \"HAS\", direction: IN) }",
+    )
+    .await;
+    for tenant in TENANTS {
+        let fill = r#"mutation { createBoxes(input: [{id: "b1", open: true, size: 1, notes: {create: [{node: {id: "n1"}}]}}, {id: "b2", open: false, size: 9, notes: {connect: [{where: {node: {id: {eq: "n1"}}}}]}}]) { info { nodesCreated } } }"#;
+        world.data(&admin(tenant), fill).await;
+        let link = r#"mutation { updateNotes(where: {id: {eq: "n1"}}, update: {boxes: [{connect: [{where: {node: {id: {eq: "b2"}}}}]}]}) { info { relationshipsCreated } } }"#;
+        world.data(&admin(tenant), link).await;
+        let query = "{ x: boxes { id } notes { boxes { id } boxesConnection { totalCount } } boxesConnection { totalCount aggregate { node { size { max } } } } }";
+        let seen = world.data(&admin(tenant), query).await;
+        let both = json!([{"id": "b1"}, {"id": "b2"}]);
+        assert_eq!((&seen["x"], &seen["notes"][0]["boxes"]), (&both, &both));
+        assert_eq!(seen["notes"][0]["boxesConnection"]["totalCount"], 1);
+        assert_eq!(seen["boxesConnection"], json!({"totalCount": 1, "aggregate": {"node": {"size": {"max": 1}}}}));
+    }
+}
+
+#[tokio::test]
+async fn what_validate_refuses_is_no_answer_to_a_condition_either() {
+    let world = World::of(
+        "type Box @node { id: ID! notes: [Note!]! @relationship(type: \"HAS\", direction: OUT) bills: [Bill!]! @join(on: \"box_id\") }
+         type Note @node @authorization(validate: [{ operations: [READ], where: { node: { owner: { eq: \"$jwt.sub\" } } } }]) { id: ID! owner: String! }
+         type Bill @table(name: \"bills\") @authorization(validate: [{ operations: [READ], where: { node: { owner: { eq: \"$jwt.sub\" } } } }]) { id: ID! owner: String! box_id: ID }",
+    )
+    .await;
+    for tenant in TENANTS {
+        let operator = quipu_resolvers::guard::Principal { operator: true, ..admin(tenant) };
+        let fill = r#"mutation {
+            createBoxes(input: [{id: "b1", notes: {create: [{node: {id: "n1", owner: "ann"}}]}}, {id: "b2", notes: {create: [{node: {id: "n2", owner: "bob"}}]}}]) { info { nodesCreated } }
+            createBills(input: [{id: "c1", owner: "ann", box_id: "b1"}, {id: "c2", owner: "bob", box_id: "b2"}]) { info { nodesCreated } } }"#;
+        world.data(&operator, fill).await;
+        let ann = principal(tenant, json!({"sub": "ann"}));
+        for (query, seen) in [
+            (r#"{ x: boxes(where: {notes: {some: {id: {contains: "n"}}}}) { id } }"#, json!(["b1"])),
+            (r#"{ x: boxes(where: {notes: {none: {owner: {eq: "bob"}}}}) { id } }"#, json!(["b1", "b2"])),
+            (r#"{ x: boxes(where: {bills: {some: {id: {contains: "c"}}}}) { id } }"#, json!(["b1"])),
+        ] {
+            assert_eq!(ids(&world, &ann, query).await, seen, "{query}");
+        }
+        assert_eq!(world.code(&ann, "{ boxes { notes { id } } }").await, "FORBIDDEN");
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_asks_for_an_identity_is_refused_without_one() {
+    let world =
+        World::of("type Box @node { id: ID! lid: String @authentication(jwt: { roles: { includes: \"admin\" } }) }")
+            .await;
+    for tenant in TENANTS {
+        let nobody = quipu_resolvers::guard::Principal { subject: None, ..admin(tenant) };
+        for (query, other) in [
+            ("{ boxes { lid } }", "FORBIDDEN"),
+            ("{ boxes(sort: [{lid: ASC}]) { id } }", "FORBIDDEN"),
+            ("{ boxes { id } }", "no error"),
+        ] {
+            assert_eq!(world.code(&admin(tenant), query).await, "no error");
+            assert_eq!(world.code(&principal(tenant, json!({})), query).await, other, "{query}");
+            let code = if other == "FORBIDDEN" { "UNAUTHENTICATED" } else { other };
+            assert_eq!(world.code(&nobody, query).await, code, "{query}");
+        }
+    }
+}
