@@ -2,6 +2,7 @@
 
 use quipu::audit::{Trail, Whose};
 use quipu::stores::postgres::Postgres;
+use quipu_resolvers::ports::{Room, TrustedDocument};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
 
@@ -13,7 +14,7 @@ async fn count(connection: &mut PgConnection, text: &str) -> i64 {
 }
 
 /// Tables that hold something of a tenant, with the column that says whose it is.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 15] = [
     ("tenant", "key"),
     ("ontology", "tenant"),
     ("kind", "tenant"),
@@ -26,6 +27,7 @@ const TABLES: [(&str, &str); 14] = [
     ("api_key", "tenant"),
     ("session", "tenant"),
     ("account", "tenant"),
+    ("document", "tenant"),
     ("audit", "tenant"),
     ("audit_anchor", "tenant"),
 ];
@@ -40,6 +42,12 @@ async fn plain_sql_shows_one_tenant() {
     fill(&stores).await;
     for who in TENANTS {
         crate::contract::credentials::keep_some(&postgres, &tenant(who)).await;
+        let document = TrustedDocument { id: "x".to_owned(), text: "{ __typename }".to_owned() };
+        stores
+            .metadata
+            .publish_documents(&tenant(who), &[document], Room { documents: 9, bytes: 99 }, "2026-01-01T00:00:00.000Z")
+            .await
+            .unwrap();
         let whose = Whose::Tenant(tenant(who));
         postgres.append(&whose, &["{}".to_owned(), "{}".to_owned()]).await.unwrap();
         assert_eq!(postgres.prune(&whose, 1).await.unwrap(), 1);
