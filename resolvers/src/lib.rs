@@ -26,6 +26,7 @@ pub mod plan;
 pub mod ports;
 pub mod read;
 mod rules;
+mod scopes;
 mod shape;
 pub mod value;
 pub mod ways;

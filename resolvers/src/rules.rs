@@ -3,12 +3,13 @@
 //! A comparison with an absent claim is unknown, and unknown never lets anything through, also not when it is negated.
 
 use quipu_schema::ontology::{EntityType, FieldOf, Ontology};
-use quipu_schema::policy::{Authentication, Condition, Operand, Operation, Operator, Quantifier, Rule};
+use quipu_schema::policy::{Authentication, Condition, Operand, Operation, Operator, Quantifier, Reach, Rule, Scoped};
 use serde_json::Value as Json;
 
 use crate::fault::{Code, Fault};
 use crate::guard::Principal;
-use crate::read::{Field, Predicate, Related, Scope};
+use crate::read::{Field, Predicate, Related, Scope, Via};
+use crate::scopes::Scopes;
 use crate::value::Value;
 use crate::ways;
 
@@ -61,7 +62,7 @@ fn claims_hold(principal: &Principal, condition: &Condition) -> Option<bool> {
         Condition::Any(parts) => each(parts, true),
         Condition::Not(part) => claims_hold(principal, part).map(|held| !held),
         Condition::Claim { path, operator, operand } => claim(principal, path, *operator, operand),
-        Condition::Property { .. } | Condition::Related { .. } => Some(false),
+        Condition::Property { .. } | Condition::Related { .. } | Condition::Scoped { .. } => Some(false),
     }
 }
 
@@ -166,7 +167,49 @@ impl Resolver<'_> {
                 let held = claim(self.principal, path, *operator, operand);
                 Resolved::known(held.map(|held| if held { Predicate::True } else { Predicate::False }))
             }
+            Condition::Scoped { scoped, reach } => {
+                Resolved::known(entity.and_then(|entity| self.scoped(entity, scoped, *reach)))
+            }
         }
+    }
+
+    /// Records in the caller's scopes. `None` when no claim names any.
+    fn scoped(&self, entity: &EntityType, scoped: &Scoped, reach: Reach) -> Option<Predicate> {
+        let scopes = Scopes::of(self.principal.claim(&scoped.claim)?)?;
+        let scope = ways::field(entity.properties.get(&scoped.property)?);
+        let among = |paths: &[&str]| {
+            let values: Vec<Value> = paths.iter().copied().map(Value::from).collect();
+            if values.is_empty() { Predicate::False } else { Predicate::one_of(scope.clone(), values) }
+        };
+        let Some(key) = scoped.key.as_ref().filter(|_| reach == Reach::Seen) else {
+            return Some(among(if reach == Reach::Own { scopes.own() } else { scopes.seen() }));
+        };
+        let key = ways::field(entity.properties.get(key)?);
+        let nearer = |below: &[&str]| Related {
+            place: ways::place(entity),
+            via: Via::Key { local: key.clone(), remote: key.clone() },
+            targets: vec![Scope {
+                of: entity.name.clone(),
+                filter: among(below).and(self.beside_scopes(entity)),
+                visible: Predicate::True,
+            }],
+            quantifier: Quantifier::Some,
+        };
+        let (above, lowest): (Vec<&str>, Vec<&str>) =
+            scopes.seen().iter().partition(|path| !scopes.below(path).is_empty());
+        let overridden = above.iter().map(|path| {
+            let nearer = Predicate::Related(Box::new(nearer(&scopes.below(path))));
+            Predicate::equals(scope.clone(), Value::from(*path)).and(nearer.negate())
+        });
+        Some(Predicate::any(overridden.chain([among(&lowest)]).collect()))
+    }
+
+    /// What all other rules let the caller read of a type: what they hide overrides nothing, or its being there would show.
+    fn beside_scopes(&self, entity: &EntityType) -> Predicate {
+        let is_scope = |rule: &Rule| matches!(rule.condition, Condition::Scoped { .. });
+        let others = entity.rules.policies.iter().filter(|policy| !policy.filter.iter().any(is_scope));
+        let read = |rules: &[Rule]| any_of(self.principal, self.ontology, entity, rules, Operation::Read);
+        others.fold(Predicate::True, |seen, policy| seen.and(read(&policy.filter)).and(read(&policy.validate)))
     }
 
     fn field(&self, entity: Option<&EntityType>, name: &str, edge: Option<&str>) -> Option<Field> {

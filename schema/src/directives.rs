@@ -58,6 +58,9 @@ const fn on(name: &'static str, places: &'static [Place], parameters: &'static [
 pub(crate) const OPERATIONS: [&str; 8] =
     ["READ", "AGGREGATE", "CREATE", "UPDATE", "DELETE", "CREATE_RELATIONSHIP", "DELETE_RELATIONSHIP", "SUBSCRIBE"];
 
+/// Those of them that change something, which `@scoped` can speak of.
+pub(crate) const CHANGES: [&str; 5] = ["CREATE", "UPDATE", "DELETE", "CREATE_RELATIONSHIP", "DELETE_RELATIONSHIP"];
+
 /// The words of `writes:`.
 const WRITES: [&str; 3] = ["CREATE", "UPDATE", "DELETE"];
 
@@ -66,7 +69,7 @@ const FIELD: &[Place] = &[Place::Field];
 /// Where rules can stand.
 const RULED: &[Place] = &[Place::Type, Place::Field, Place::Interface, Place::InterfaceField];
 
-const SIGNATURES: [Signature; 20] = [
+const SIGNATURES: [Signature; 21] = [
     on("node", TYPE, &[may("labels", Shape::Texts), may("plural", Shape::Text)]),
     on(
         "table",
@@ -98,6 +101,17 @@ const SIGNATURES: [Signature; 20] = [
     on("authentication", RULED, &[may("operations", Shape::Words(&OPERATIONS)), may("jwt", Shape::Object)]),
     on("authorization", RULED, &[may("filter", Shape::Objects), may("validate", Shape::Objects)]),
     on("role", RULED, &[must("anyOf", Shape::Texts), may("operations", Shape::Words(&OPERATIONS))]),
+    on(
+        "scoped",
+        TYPE,
+        &[
+            may("by", Shape::Text),
+            may("claim", Shape::Text),
+            may("key", Shape::Text),
+            may("through", Shape::Text),
+            may("operations", Shape::Words(&CHANGES)),
+        ],
+    ),
     on("deprecated", &[Place::Field, Place::InterfaceField, Place::Choice], &[may("reason", Shape::Text)]),
     on("specifiedBy", &[], &[may("url", Shape::Text)]),
 ];

@@ -1,4 +1,4 @@
-//! Rules on who may see and do what, as data: `@authentication`, `@authorization` and `@role`.
+//! Rules on who may see and do what, as data: `@authentication`, `@authorization`, `@role` and `@scoped`.
 //!
 //! A rule's condition is written in the ontology and resolved against a principal's claims by the guard of the query engine.
 
@@ -134,6 +134,33 @@ pub enum Condition {
         /// With what.
         operand: Operand,
     },
+    /// The record is in a scope of the caller. Made by `@scoped` alone.
+    Scoped {
+        /// What the type says of its scopes.
+        scoped: Scoped,
+        /// Which scopes are meant.
+        reach: Reach,
+    },
+}
+
+/// `@scoped(by, claim, key)`: records are at places of a tree, and so are callers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scoped {
+    /// Field name of the property that holds the path of a record, like `/global/mortgage`.
+    pub property: String,
+    /// Path into the claims, to the path of the caller's scope or a list of such.
+    pub claim: Vec<String>,
+    /// Field name of the property by which a record stands for those with the same value further up.
+    pub key: Option<String>,
+}
+
+/// Which scopes a condition speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Those that the claim names.
+    Own,
+    /// Those and all above them; of records with one key only the nearest.
+    Seen,
 }
 
 /// The operators of filters, in rules and in `where` alike.

@@ -1,7 +1,9 @@
-//! Rules: `@authentication`, `@authorization` and `@role` of types, interfaces and fields, checked against the types they speak of.
+//! Rules: `@authentication`, `@authorization` and `@role` of types, interfaces and fields, and `@scoped` of types, checked against the types
+//! they speak of.
 
 mod claims;
 mod conditions;
+mod scopes;
 
 use indexmap::IndexMap;
 
@@ -42,6 +44,7 @@ pub(crate) fn compile(catalog: &Catalog, mut ontology: Ontology, problems: &mut 
             }
         }
     }
+    scopes::compile(catalog, &mut ontology, problems);
     edges(catalog, &mut ontology, problems);
     ontology
 }

@@ -179,6 +179,10 @@ fn condition(of: &Condition) -> String {
             let edge = edge.as_ref().map(|edge| format!(" along {}", condition(edge))).unwrap_or_default();
             format!("{quantifier:?} of {field} {}{edge}", condition(node))
         }
+        Condition::Scoped { scoped, reach } => {
+            let key = scoped.key.as_ref().map(|key| format!(", the nearest by {key}")).unwrap_or_default();
+            format!("{} is {reach:?} by $jwt{:?}{key}", scoped.property, scoped.claim)
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod live;
 mod positions;
 mod reading;
 mod rules;
+mod scopes;
 mod searching;
 pub mod skew;
 mod validation;

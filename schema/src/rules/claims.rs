@@ -112,7 +112,8 @@ pub(super) fn claim(value: &Literal, problems: &mut Problems) -> Option<Operand>
     Some(Operand::Claim(path))
 }
 
-fn segments(path: &str) -> Vec<String> {
+/// The steps of a path into the claims; `\.` is a dot inside a name.
+pub(super) fn segments(path: &str) -> Vec<String> {
     let mut segments = vec![String::new()];
     let mut letters = path.chars().peekable();
     while let Some(letter) = letters.next() {
