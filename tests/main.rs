@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may read the environment and the time of day")]
 
+mod access;
 mod boundary;
 pub mod cli;
 mod containers;

@@ -35,7 +35,7 @@ use failure::Failure;
 
 const EXAMPLES: &str = "\
 Examples:
-  quipu demo                                         try it: three tenants and a playground
+  quipu demo                                         try it: five tenants and a playground
   quipu ontology check knowledge.graphql             see what is wrong with an ontology
   quipu ontology publish --tenant acme knowledge.graphql
   quipu import --tenant acme records.jsonl           load records, as many as you like

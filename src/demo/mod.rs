@@ -1,5 +1,5 @@
-//! The demo's three tenants, as records of the import format: a library of encyclopaedia passages, a cold chain, and insights into
-//! articles.
+//! The demo's tenants, as records of the import format: a library of encyclopaedia passages, a cold chain, insights into articles, a mortgage
+//! desk, and marketing figures.
 //!
 //! Everything is compiled into the binary or made from a seed, so that a demo needs no files. Some ids occur in several tenants on
 //! purpose (`p0000` and on, `d1` and on, `f1`, `c1`): what keeps tenants apart has to be more than luck with ids.
@@ -15,16 +15,20 @@ use crate::ingest::records::{Properties, Record, Reference};
 mod alerts;
 mod climate;
 mod cryox;
+mod emma;
 mod insights;
 mod library;
 mod manuals;
 mod names;
 mod papers;
+mod supertrack;
 mod trade;
 
 pub use cryox::cryox;
+pub use emma::emma;
 pub use insights::insights;
 pub use library::library;
+pub use supertrack::supertrack;
 
 /// The ontology of the tenant `library`.
 pub const LIBRARY_ONTOLOGY: &str = include_str!("../../schema/ontologies/library.graphql");
@@ -32,8 +36,12 @@ pub const LIBRARY_ONTOLOGY: &str = include_str!("../../schema/ontologies/library
 pub const CRYOX_ONTOLOGY: &str = include_str!("../../schema/ontologies/cryox.graphql");
 /// The ontology of the tenant `insights`.
 pub const INSIGHTS_ONTOLOGY: &str = include_str!("../../schema/ontologies/insights.graphql");
+/// The ontology of the tenant `emma`.
+pub const EMMA_ONTOLOGY: &str = include_str!("../../schema/ontologies/emma.graphql");
+/// The ontology of the tenant `supertrack`.
+pub const SUPERTRACK_ONTOLOGY: &str = include_str!("../../schema/ontologies/supertrack.graphql");
 
-/// The seed from which the demo's cold chain is made, and what the readers of insights do.
+/// The seed from which everything is made that is no sample.
 pub const SEED: u64 = 7;
 
 /// The properties in a `json!({...})`; none when it is no object.

@@ -13,6 +13,8 @@ mod fits;
 static LIBRARY: LazyLock<Vec<Record>> = LazyLock::new(|| library().unwrap().collect());
 static CRYOX: LazyLock<Vec<Record>> = LazyLock::new(|| cryox(SEED).unwrap().collect());
 static INSIGHTS: LazyLock<Vec<Record>> = LazyLock::new(|| insights(SEED).unwrap().collect());
+static EMMA: LazyLock<Vec<Record>> = LazyLock::new(|| emma(SEED).unwrap().collect());
+static SUPERTRACK: LazyLock<Vec<Record>> = LazyLock::new(|| supertrack(SEED).collect());
 
 fn kind_of(record: &Record) -> String {
     match record {
@@ -46,20 +48,37 @@ fn counts_of_the_insights() {
     insta::assert_snapshot!(counts(&INSIGHTS));
 }
 
+#[test]
+fn counts_of_the_mortgage_desk() {
+    insta::assert_snapshot!(counts(&EMMA));
+}
+
+#[test]
+fn counts_of_the_figures() {
+    insta::assert_snapshot!(counts(&SUPERTRACK));
+}
+
 /// Columns that hold ids, and the type of what they name.
-const COLUMNS: [(&str, &str); 6] = [
+const COLUMNS: [(&str, &str); 13] = [
     ("document_id", "Document"),
     ("facility_id", "Facility"),
     ("device_id", "Device"),
     ("user_id", "User"),
     ("entity_id", "NamedEntity"),
     ("source_id", "Source"),
+    ("agent_id", "Agent"),
+    ("rule_id", "ValidationRule"),
+    ("mortgage_id", "Mortgage"),
+    ("template_id", "OverrideTemplate"),
+    ("metric_id", "Metric"),
+    ("campaign_id", "Campaign"),
+    ("connector_id", "Connector"),
 ];
 
 /// Every reference is to something that came earlier, no record is made twice, and no relationship twice under one key.
 #[test]
 fn references_are_there_before_they_are_used() {
-    for tenant in [&*LIBRARY, &*CRYOX, &*INSIGHTS] {
+    for tenant in [&*LIBRARY, &*CRYOX, &*INSIGHTS, &*EMMA, &*SUPERTRACK] {
         let mut there: HashSet<(String, String)> = HashSet::new();
         let mut links = HashSet::new();
         for record in tenant {
@@ -68,7 +87,7 @@ fn references_are_there_before_they_are_used() {
                 Record::Node { id, .. } => assert!(there.insert((of, id.clone())), "{id}"),
                 Record::Row { id, properties, .. } => {
                     for (column, target) in COLUMNS {
-                        if let Some(value) = properties.get(column) {
+                        if let Some(value) = properties.get(column).filter(|value| !value.is_null()) {
                             let key = (target.to_owned(), value.as_str().unwrap().to_owned());
                             assert!(there.contains(&key), "{id}: {key:?}");
                         }
@@ -104,13 +123,17 @@ fn the_same_records_every_time() {
     insta::assert_snapshot!(digest(&LIBRARY), @"3166001e8c019d19");
     insta::assert_snapshot!(digest(&CRYOX), @"248e1bf7b049e8ab");
     insta::assert_snapshot!(digest(&INSIGHTS), @"10fe23b54069cda6");
+    insta::assert_snapshot!(digest(&EMMA), @"579a4502f243491e");
+    insta::assert_snapshot!(digest(&SUPERTRACK), @"800263df8ceb3e3f");
     assert_ne!(digest(&CRYOX), digest(&cryox(SEED + 1).unwrap().collect::<Vec<_>>()));
     assert_ne!(digest(&INSIGHTS), digest(&insights(SEED + 1).unwrap().collect::<Vec<_>>()));
+    assert_ne!(digest(&EMMA), digest(&emma(SEED + 1).unwrap().collect::<Vec<_>>()));
+    assert_ne!(digest(&SUPERTRACK), digest(&supertrack(SEED + 1).collect::<Vec<_>>()));
 }
 
 #[test]
 fn every_record_can_be_written_and_read_again() {
-    for record in LIBRARY.iter().chain(&*CRYOX).chain(&*INSIGHTS) {
+    for record in LIBRARY.iter().chain(&*CRYOX).chain(&*INSIGHTS).chain(&*EMMA).chain(&*SUPERTRACK) {
         let line = serde_json::to_string(&record).unwrap();
         assert_eq!(crate::ingest::records::parse(&line).as_ref(), Ok(record));
     }
@@ -227,4 +250,39 @@ fn insights_rest_on_articles() {
     let entities = of("NamedEntity");
     let unknown = entities.iter().filter(|entity| entity["kind"] == "UNKNOWN").count();
     assert!(unknown * 4 < entities.len() * 3, "{unknown} of {}", entities.len());
+}
+
+/// A mortgage that was agreed keeps the rule on loan to value that is nearest to its scope, or an override says why not.
+#[test]
+fn mortgages_keep_their_rules_or_were_overridden() {
+    let (mut rules, mut agreed, mut overridden) = (Vec::new(), Vec::new(), HashSet::new());
+    for record in EMMA.iter() {
+        match record {
+            Record::Node { node, properties, .. } if node == "ValidationRule" && properties["code"] == "LTV" => {
+                rules.push((properties["scope"].as_str().unwrap(), properties["limit"].as_f64().unwrap()));
+            }
+            Record::Node { node, id, properties } if node == "Mortgage" => {
+                let status = properties["status"].as_str().unwrap();
+                if ["CONDITIONALLY_APPROVED", "APPROVED", "FUNDED"].contains(&status) {
+                    let scope = properties["scope"].as_str().unwrap();
+                    agreed.push((id.as_str(), scope, properties["loanToValue"].as_f64().unwrap()));
+                }
+            }
+            Record::Row { row, properties, .. } if row == "Override" => {
+                assert_ne!(properties["reason"], "");
+                if properties["code"] == "LTV" {
+                    overridden.insert(properties["mortgage_id"].as_str().unwrap());
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut broken = 0;
+    for (id, scope, value) in &agreed {
+        let above = rules.iter().filter(|(at, _)| scope.starts_with(at));
+        let (_, limit) = above.max_by_key(|(at, _)| at.len()).unwrap();
+        broken += usize::from(value > limit);
+        assert_eq!(value > limit, overridden.contains(id), "{id}: {value} with {limit}");
+    }
+    assert!(agreed.len() > 100 && (5..60).contains(&broken), "{} of {}", broken, agreed.len());
 }

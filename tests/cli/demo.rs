@@ -36,7 +36,10 @@ async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
 
     let running = quipu.start(&demo);
     let tokens = offered(&quipu);
-    assert_eq!(tokens.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["library", "cryox", "insights"]);
+    assert_eq!(
+        tokens.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["library", "cryox", "insights", "emma", "supertrack"]
+    );
     let (library, cryox) = (&tokens[0].1, &tokens[1].1);
     assert_eq!(things(&running, library).await, json!(THINGS));
     // The analyst sees two regions of three.
@@ -56,7 +59,9 @@ async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
         assert!(ended.out.contains(part), "{part}: {}", ended.out);
     }
     assert!(
-        ["library", "cryox", "insights"].iter().all(|name| ended.err.contains(&format!("loaded {name}: "))),
+        ["library", "cryox", "insights", "emma", "supertrack"]
+            .iter()
+            .all(|name| ended.err.contains(&format!("loaded {name}: "))),
         "{}",
         ended.err
     );
@@ -65,7 +70,7 @@ async fn a_load_that_broke_off_goes_on_and_the_next_start_loads_nothing() {
     // Only to load is done at once when all is there, and the tokens are new.
     let ended = quipu.run(&["demo", "--dir", "d", "--load-only", "--config", "d.toml"]);
     assert_eq!((ended.code, ended.out.as_str(), ended.err.contains("load")), (Some(0), "", false), "{ended:?}");
-    assert_eq!(offered(&quipu).len(), 3);
+    assert_eq!(offered(&quipu).len(), 5);
 
     // Nothing is loaded twice, neither said nor done.
     let running = quipu.start(&demo);

@@ -119,3 +119,19 @@ fn a_table_that_cannot_be_asked_says_why() {
         assert!(ended.err.contains(told), "{told}: {}", ended.err);
     }
 }
+
+/// The tables of the ontologies that ship hold; what is said of whom in each is in `tests/access`.
+#[test]
+fn the_tables_of_the_ontologies_that_ship_hold() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/access");
+    let mut tested = 0;
+    for entry in folder.read_dir().expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let ended = Quipu::empty().run(&["policy", "test", &path.to_string_lossy()]);
+            assert_eq!(ended.code, Some(0), "{}: {ended:?}", path.display());
+            tested += 1;
+        }
+    }
+    assert_eq!(tested, 5);
+}

@@ -23,7 +23,7 @@ mod gathered;
 mod keeping;
 pub mod neo4j;
 mod outcomes;
-mod own;
+pub mod own;
 mod plans;
 pub mod postgres;
 pub mod qdrant;

@@ -1,4 +1,4 @@
-//! Tenant `alpha` in a Neo4j database that is served as others wrote it (`QUIPU_TEST_NEO4J_OTHER`), all others on the usual server.
+//! One tenant in a Neo4j database that is served as others wrote it (`QUIPU_TEST_NEO4J_OTHER`), all others on the usual server.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +13,17 @@ use quipu_resolvers::ports::Graph;
 use super::{Stores, neo4j, skipped};
 use crate::servers::foreign::Foreign;
 
-/// The store set of a case.
+/// The store set of a case, whose tenant `alpha` has the database.
 pub async fn opened(case: &str) -> Option<Stores> {
+    of_tenant(case, "alpha").await
+}
+
+/// The same for the demo's tenant `supertrack`.
+pub async fn of_supertrack(case: &str) -> Option<Stores> {
+    of_tenant(case, "supertrack").await
+}
+
+async fn of_tenant(case: &str, tenant: &str) -> Option<Stores> {
     let Some(usual) = neo4j::options() else {
         skipped(case, "QUIPU_TEST_NEO4J names no server");
         return None;
@@ -22,7 +31,7 @@ pub async fn opened(case: &str) -> Option<Stores> {
     let foreign = Foreign::without_records(case).await?;
     let own = Options {
         tenancy: TenancyMode::Database,
-        section: "graph.tenants.alpha".to_owned(),
+        section: format!("graph.tenants.{tenant}"),
         ..neo4j::at(&foreign.url)
     };
     let directory = tempfile::tempdir().unwrap();
@@ -33,7 +42,7 @@ pub async fn opened(case: &str) -> Option<Stores> {
         Arc::new(graph.with_rows(metadata.clone())) as Arc<dyn Graph>
     };
     let (usual, own) = (open(usual).await, open(own).await);
-    let named = HashMap::from([(TenantId::parse("alpha").unwrap(), own)]);
+    let named = HashMap::from([(TenantId::parse(tenant).unwrap(), own)]);
     let graph: Arc<dyn Graph> = Arc::new(RoutedGraph::new(usual, named));
     let vectors = apart::over(Arc::new(rest.vectors()), graph.clone(), metadata.clone());
     Some(Stores { graph, metadata: metadata.clone(), vectors, _kept: Box::new((directory, foreign)) })

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use super::{Newsroom, caller};
+use super::{Asks, Caller, Domain, Newsroom, somebody};
 
 /// The queries: name, text, variables. Subscriptions are not among them.
-fn pack() -> Vec<(String, String, Json)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("playground/examples/insights");
+fn pack(tenant: &str) -> Vec<(String, String, Json)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("playground/examples").join(tenant);
     let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "graphql"));
     paths.sort();
@@ -42,20 +42,24 @@ fn steady(value: &mut Json) {
     }
 }
 
-/// Asks all queries as the editor to whom the demo gives a token, and what belongs to callers as others, too.
-pub async fn as_recorded(newsroom: &Newsroom) {
+/// Asks all queries as whom the demo gives a token, and what belongs to callers as others, too.
+pub async fn as_recorded(newsroom: &Newsroom, domain: &Domain) {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../golden/insights");
+    settings.set_snapshot_path(format!("../golden/{}", domain.tenant));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    let pack = pack();
+    let pack = pack(domain.tenant);
     assert!(pack.len() >= 6, "{}", pack.len());
     for (name, query, variables) in pack {
-        let personal = name.contains("-my-") || name.contains("-i-follow");
-        let others = [("ben", &[][..]), ("root", &["admin"][..])];
-        let whom = [("ada", &["editor"][..])].into_iter().chain(others.into_iter().filter(|_| personal));
-        for (subject, roles) in whom {
-            let mut answer = newsroom.ask(&caller(subject, roles), &query, variables.clone()).await;
+        let (own, changes) = (name.contains("-my-") || name.contains("-i-follow"), query.contains("\nmutation "));
+        let asking = domain.cast.iter().filter(|Caller(.., asks)| match asks {
+            Asks::Everything => true,
+            Asks::Queries => !changes,
+            Asks::Own => own,
+        });
+        for Caller(subject, roles, scopes, _) in asking {
+            let who = somebody(domain, subject, roles, scopes);
+            let mut answer = newsroom.ask(&who, &query, variables.clone()).await;
             assert_eq!(answer["errors"], Json::Null, "{name} as {subject}");
             steady(&mut answer);
             let text = format!("{:#}", answer["data"]);

@@ -1,5 +1,5 @@
-//! The query pack of a front end: the playground's examples for the tenant `insights`, over the demo's records and with the model that
-//! ships, each with its answer in `tests/golden/insights`. A store set is added by one line of `pack!`, and answers the same.
+//! The query packs of front ends: the playground's examples for the tenants `insights`, `emma` and `supertrack`, over the demo's records and with
+//! the model that ships, each with its answer in `tests/golden/TENANT`. A store set is added by one line of `pack!`, and answers the same.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use quipu::demo;
 use quipu::ingest::chunk::{self, Words};
 use quipu::ingest::embed::LazyEmbedder;
 use quipu::ingest::import::{Importer, Listener, Summary};
+use quipu::ingest::records::Record;
 use quipu::ingest::relay::{Relay, Step, Turn};
 use quipu::ingest::source::{Problem, Source};
 use quipu::stores::bus::LocalBus;
@@ -25,25 +26,76 @@ use crate::contract::Stores;
 mod answers;
 mod rights;
 
-/// Runs the pack on the stores that a function opens.
+/// A tenant of the demo whose examples are asked, and those who ask them.
+struct Domain {
+    tenant: &'static str,
+    sdl: &'static str,
+    records: fn() -> Box<dyn Iterator<Item = Record> + Send>,
+    cast: &'static [Caller],
+}
+
+/// Somebody who asks: subject, roles, scopes, and whether they ask everything or only what is a question of one's own.
+struct Caller(&'static str, &'static [&'static str], &'static [&'static str], Asks);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Asks {
+    Everything,
+    Queries,
+    Own,
+}
+
+const INSIGHTS: Domain = Domain {
+    tenant: "insights",
+    sdl: demo::INSIGHTS_ONTOLOGY,
+    records: || Box::new(demo::insights(demo::SEED).unwrap()),
+    cast: &[
+        Caller("ada", &["editor"], &[], Asks::Everything),
+        Caller("ben", &[], &[], Asks::Own),
+        Caller("root", &["admin"], &[], Asks::Own),
+    ],
+};
+
+const EMMA: Domain = Domain {
+    tenant: "emma",
+    sdl: demo::EMMA_ONTOLOGY,
+    records: || Box::new(demo::emma(demo::SEED).unwrap()),
+    cast: &[
+        Caller("ines", &["underwriter"], &["/global/mortgage/harbour"], Asks::Everything),
+        Caller("omar", &["underwriter"], &["/global/mortgage/northgate"], Asks::Queries),
+    ],
+};
+
+const SUPERTRACK: Domain = Domain {
+    tenant: "supertrack",
+    sdl: demo::SUPERTRACK_ONTOLOGY,
+    records: || Box::new(demo::supertrack(demo::SEED)),
+    cast: &[Caller("mats", &["marketer"], &[], Asks::Everything), Caller("noa", &["admin"], &[], Asks::Own)],
+};
+
+/// Runs a pack on the stores that a function opens.
 macro_rules! pack {
-    ($name:ident, $open:path) => {
+    ($name:ident, $domain:ident, $open:path $(, $rights:path)?) => {
         #[tokio::test(flavor = "multi_thread")]
         async fn $name() {
             // A set that cannot be had says so by itself.
             if let Some(stores) = $open(concat!(module_path!(), "::", stringify!($name))).await {
-                let newsroom = Newsroom::filled(stores).await;
-                answers::as_recorded(&newsroom).await;
-                rights::kept(&newsroom).await;
+                let newsroom = Newsroom::filled(stores, &$domain).await;
+                answers::as_recorded(&newsroom, &$domain).await;
+                $($rights(&newsroom).await;)?
             }
         }
     };
 }
 
-pack!(on_embedded, crate::contract::embedded::opened);
-pack!(on_servers, crate::contract::servers::with_model);
+pack!(on_embedded, INSIGHTS, crate::contract::embedded::opened, rights::kept);
+pack!(on_servers, INSIGHTS, crate::contract::servers::with_model, rights::kept);
+pack!(emma_on_embedded, EMMA, crate::contract::embedded::opened);
+pack!(emma_on_servers, EMMA, crate::contract::servers::with_model);
+pack!(supertrack_on_embedded, SUPERTRACK, crate::contract::embedded::opened);
+pack!(supertrack_on_servers, SUPERTRACK, crate::contract::servers::with_model);
+pack!(supertrack_in_a_database_of_its_own, SUPERTRACK, crate::contract::own::of_supertrack);
 
-/// The demo's tenant `insights`, embedded, behind a real engine.
+/// A tenant of the demo, embedded, behind a real engine.
 struct Newsroom {
     engine: Arc<Engine>,
     bound: Arc<Bound>,
@@ -61,16 +113,16 @@ impl Listener for Strict {
     }
 }
 
-/// The tenant.
-const TENANT: &str = "insights";
-
-/// Somebody with roles.
+/// Somebody of the tenant `insights` with roles.
 fn caller(subject: &str, roles: &[&str]) -> Principal {
-    let tenant = TenantId::parse(TENANT).unwrap();
+    somebody(&INSIGHTS, subject, roles, &[])
+}
+
+fn somebody(domain: &Domain, subject: &str, roles: &[&str], scopes: &[&str]) -> Principal {
     Principal {
-        tenant,
+        tenant: TenantId::parse(domain.tenant).unwrap(),
         subject: Some(subject.to_owned()),
-        claims: json!({ "sub": subject, "roles": roles }),
+        claims: json!({ "sub": subject, "roles": roles, "scopes": scopes }),
         operator: false,
     }
 }
@@ -85,7 +137,7 @@ fn embedder() -> LazyEmbedder {
 }
 
 impl Newsroom {
-    async fn filled(stores: Stores) -> Self {
+    async fn filled(stores: Stores, domain: &Domain) -> Self {
         let ports = Ports {
             graph: stores.graph.clone(),
             metadata: stores.metadata.clone(),
@@ -98,8 +150,8 @@ impl Newsroom {
         let cursor_secret = b"a secret of the tests, 32 bytes!".to_vec();
         let settings = Settings { limits: Default::default(), introspection: true, cursor_secret };
         let engine = Engine::new(ports.clone(), settings);
-        let tenant = TenantId::parse(TENANT).unwrap();
-        let sdl = demo::INSIGHTS_ONTOLOGY;
+        let tenant = TenantId::parse(domain.tenant).unwrap();
+        let sdl = domain.sdl;
         let ontology = quipu_schema::compile(sdl).unwrap_or_else(|problems| panic!("{problems}"));
         let version = ports.metadata.publish(&tenant, sdl, &ontology, "2026-11-21T10:00:00.000Z").await.unwrap();
         ports.graph.prepare(&tenant, &ontology).await.unwrap();
@@ -109,11 +161,11 @@ impl Newsroom {
             engine: engine.clone(),
             ports: ports.clone(),
             bound: bound.clone(),
-            principal: Principal { operator: true, ..caller("import", &[]) },
+            principal: Principal::operator(&tenant, Some("import")),
             splitter: Arc::new(|text: &str| chunk::split(text, &Words, 256, 32)),
             once: None,
         };
-        let records = Source::records(TENANT, demo::insights(demo::SEED).unwrap());
+        let records = Source::records(domain.tenant, (domain.records)());
         let summary = importer.run(vec![records], &mut Strict).await.unwrap();
         assert_eq!(summary.refused, 0);
         engine.catch_up(&tenant).await.unwrap();

@@ -45,6 +45,23 @@ impl Tenant {
         Self::new("insights", demo::INSIGHTS_ONTOLOGY, ("Job", "j1"), || Ok(Box::new(demo::insights(demo::SEED)?)))
     }
 
+    /// A mortgage desk: rules in scopes, and what was overridden.
+    pub fn emma() -> Result<Self, Failure> {
+        Self::new("emma", demo::EMMA_ONTOLOGY, ("Override", "o1"), || Ok(Box::new(demo::emma(demo::SEED)?)))
+    }
+
+    /// Marketing figures: fields by role.
+    pub fn supertrack() -> Result<Self, Failure> {
+        Self::new("supertrack", demo::SUPERTRACK_ONTOLOGY, ("Run", "search-1"), || {
+            Ok(Box::new(demo::supertrack(demo::SEED)))
+        })
+    }
+
+    /// All of them, in the order in which they are loaded.
+    pub fn all() -> Result<[Self; 5], Failure> {
+        Ok([Self::library()?, Self::cryox()?, Self::insights()?, Self::emma()?, Self::supertrack()?])
+    }
+
     fn new(
         name: &str,
         ontology: &'static str,
@@ -132,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_is_loaded_last_is_there_once_and_nothing_needs_it() {
-        for tenant in [Tenant::library(), Tenant::cryox(), Tenant::insights()].map(|tenant| tenant.expect("a tenant")) {
+        for tenant in Tenant::all().unwrap_or_else(|_| panic!("tenants")) {
             let records: Vec<_> = (tenant.records)().expect("records").collect();
             assert_eq!(records.iter().filter(|record| tenant.is_last(record)).count(), 1, "{}", tenant.name);
             // Rows are referred to by joins only, and no record of the demo holds the id of such a row.

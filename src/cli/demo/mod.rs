@@ -1,4 +1,4 @@
-//! `quipu demo`: three tenants in a folder of their own, loaded and served.
+//! `quipu demo`: five tenants in a folder of their own, loaded and served.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,11 +24,11 @@ use load::Tenant;
 const TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const FIRST_QUERY: &str = include_str!("../../../playground/examples/library/01-search-by-meaning.graphql");
 
-/// Try Quipu: three tenants full of data, a playground, nothing to set up
+/// Try Quipu: five tenants full of data, a playground, nothing to set up
 ///
 /// Makes a folder with settings, keys and one SQLite file, loads the tenants `library` (an encyclopaedia's passages and what they state),
-/// `cryox` (a cold chain) and `insights` (articles and what was made of them), embeds their texts, and serves them. The second time it serves at once. A load that was
-/// interrupted goes on where it was.
+/// `cryox` (a cold chain), `insights` (articles and what was made of them), `emma` (a mortgage desk with its rules) and `supertrack` (marketing
+/// figures), embeds their texts, and serves them. The second time it serves at once. A load that was interrupted goes on where it was.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -82,7 +82,7 @@ impl Demo {
 /// Loads and embeds what is not there, and writes the tokens that the playground offers. Whether everything is embedded, and all
 /// tokens.
 async fn filled(app: &App) -> Result<(bool, Vec<Token>), Failure> {
-    for tenant in [Tenant::library()?, Tenant::cryox()?, Tenant::insights()?] {
+    for tenant in Tenant::all()? {
         load::load(app, &tenant).await?;
         app.engine.catch_up(&tenant.name).await?;
     }
@@ -128,6 +128,24 @@ fn tokens(config: &Config, now_ms: i64) -> Result<Vec<Token>, Failure> {
         token("cryox", "an admin, who sees everything", false, "admin", &["admin", "operator", "finance"], json!({}))?,
         token("insights", "Ada, an editor: preferences and jobs are her own", true, "ada", &["editor"], json!({}))?,
         token("insights", "an admin, who sees everybody's", false, "admin", &["admin"], json!({}))?,
+        token(
+            "emma",
+            "Inês, an underwriter at Harbour: its customers, its rules and those above",
+            true,
+            "ines",
+            &["underwriter"],
+            json!({ "scopes": ["/global/mortgage/harbour"] }),
+        )?,
+        token(
+            "emma",
+            "Bea, who writes the rules of the line of business",
+            false,
+            "bea",
+            &["compliance"],
+            json!({ "scopes": ["/global/mortgage"] }),
+        )?,
+        token("supertrack", "Mats, a marketer: budgets of his own campaigns", true, "mats", &["marketer"], json!({}))?,
+        token("supertrack", "an admin, who sees everything", false, "noa", &["admin"], json!({}))?,
     ])
 }
 

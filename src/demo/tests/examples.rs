@@ -8,7 +8,7 @@ use quipu_schema::api::Api;
 use quipu_schema::compile;
 use serde_json::Map;
 
-use super::super::{CRYOX_ONTOLOGY, INSIGHTS_ONTOLOGY, LIBRARY_ONTOLOGY};
+use super::fits::tenants;
 
 /// What is wrong with a field or below it.
 fn wrong(asked: &Asked<'_>) -> Vec<String> {
@@ -24,7 +24,7 @@ fn wrong(asked: &Asked<'_>) -> Vec<String> {
 
 #[test]
 fn every_example_fits_the_api_of_its_tenant() {
-    for (tenant, sdl) in [("library", LIBRARY_ONTOLOGY), ("cryox", CRYOX_ONTOLOGY), ("insights", INSIGHTS_ONTOLOGY)] {
+    for (tenant, sdl, _) in tenants() {
         let api = Api::of(&compile(sdl).unwrap());
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("playground/examples").join(tenant);
         let mut files: Vec<_> = dir.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -7,14 +7,21 @@ use quipu_resolvers::normal;
 use quipu_schema::compile;
 use quipu_schema::ontology::{Direction, Ontology};
 
-use serde_json::json;
+use crate::ingest::chunk;
+use crate::ingest::documents::{self, Document};
 
 use super::super::*;
-use super::{CRYOX, INSIGHTS, LIBRARY};
+use super::{CRYOX, EMMA, INSIGHTS, LIBRARY, SUPERTRACK};
 
-/// Each tenant's ontology and records.
-fn tenants() -> [(&'static str, &'static [Record]); 3] {
-    [(LIBRARY_ONTOLOGY, &LIBRARY), (CRYOX_ONTOLOGY, &CRYOX), (INSIGHTS_ONTOLOGY, &INSIGHTS)]
+/// Each tenant's name, ontology and records.
+pub(super) fn tenants() -> [(&'static str, &'static str, &'static [Record]); 5] {
+    [
+        ("library", LIBRARY_ONTOLOGY, &LIBRARY),
+        ("cryox", CRYOX_ONTOLOGY, &CRYOX),
+        ("insights", INSIGHTS_ONTOLOGY, &INSIGHTS),
+        ("emma", EMMA_ONTOLOGY, &EMMA),
+        ("supertrack", SUPERTRACK_ONTOLOGY, &SUPERTRACK),
+    ]
 }
 
 fn ontology(sdl: &str) -> Ontology {
@@ -56,16 +63,15 @@ fn check(ontology: &Ontology, record: &Record) -> Result<(), String> {
             }
         }
         Record::Document { id, title, text, url, occurred_at, properties } => {
-            let input = json!({ "title": title, "text": text, "url": url, "occurredAt": occurred_at, "properties": properties });
-            normal::put(ontology, &ontology.types["Document"], id, Mode::Upsert, super::super::properties(input))
-                .map(|_| ())
+            let document = Document { id, title, text, url, occurred_at, properties };
+            documents::taken(ontology, document, &|text| chunk::split(text, &chunk::Words, 256, 32)).map(|_| ())
         }
     }
 }
 
 #[test]
 fn every_record_fits_its_ontology() {
-    for (sdl, records) in tenants() {
+    for (_, sdl, records) in tenants() {
         let ontology = ontology(sdl);
         for record in records {
             check(&ontology, record).unwrap_or_else(|why| panic!("{why}: {record:?}"));
@@ -76,7 +82,7 @@ fn every_record_fits_its_ontology() {
 /// No two records of a type share the value of a `@unique` property.
 #[test]
 fn unique_properties_are_unique() {
-    for (sdl, records) in tenants() {
+    for (_, sdl, records) in tenants() {
         let ontology = ontology(sdl);
         let mut seen = HashSet::new();
         for record in records {
@@ -96,7 +102,7 @@ fn unique_properties_are_unique() {
 /// Every type and every relationship of the ontologies has records in the demo, so that no field of its API is always empty.
 #[test]
 fn every_type_and_field_has_data() {
-    for (sdl, records) in tenants() {
+    for (_, sdl, records) in tenants() {
         let ontology = ontology(sdl);
         let (mut values, mut links) = (HashSet::new(), HashSet::new());
         for record in records {

@@ -112,6 +112,8 @@ fn an_api_tells_the_same_as_it_does_through_async_graphql() {
         include_str!("../../../../schema/ontologies/library.graphql"),
         include_str!("../../../../schema/ontologies/cryox.graphql"),
         include_str!("../../../../schema/ontologies/insights.graphql"),
+        include_str!("../../../../schema/ontologies/emma.graphql"),
+        include_str!("../../../../schema/ontologies/supertrack.graphql"),
     ] {
         let api = api(sdl);
         let (ours, peers) = (comparable(told(&api, ALL)), peer::schema(&api).execute(ALL).now_or_never());
