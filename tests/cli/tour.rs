@@ -168,10 +168,13 @@ fn fits(shown: &Json, answer: &Json) -> bool {
 #[test]
 fn the_tour_is_read_whole() {
     let tour = Tour::read();
-    assert_eq!(tour.tokens.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["LIBRARY", "ADMIN", "EU"]);
+    assert_eq!(
+        tour.tokens.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["LIBRARY", "ADMIN", "EU", "APAC"]
+    );
     assert_eq!(tour.tokens[2].1, ["--tenant", "cryox", "--subject", "eva", "--claim", "regions=[\"EU\"]"]);
     assert_eq!(tour.steps.len(), README.matches("<<'QUERY'").count());
-    assert_eq!(tour.steps.iter().map(|step| step.answers.len()).collect::<Vec<_>>(), [1, 1, 1, 1, 2, 2]);
+    assert_eq!(tour.steps.iter().map(|step| step.answers.len()).collect::<Vec<_>>(), [1, 1, 1, 1, 2, 3]);
 }
 
 #[test]

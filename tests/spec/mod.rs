@@ -17,6 +17,7 @@ mod rules;
 mod scopes;
 mod searching;
 pub mod skew;
+mod together;
 mod validation;
 pub mod world;
 mod writing;
