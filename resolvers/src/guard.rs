@@ -256,11 +256,11 @@ impl Guard<'_> {
         if operation != Operation::Read {
             // What the caller may not see is not there to be touched either.
             let seen = self.visible(&target.of, Operation::Read)?;
-            target.visible = std::mem::take(&mut target.visible).and(seen);
+            target.visible = both(std::mem::take(&mut target.visible), seen);
         }
         if composite {
             let aggregated = self.visible(&target.of, Operation::Aggregate)?;
-            target.visible = std::mem::take(&mut target.visible).and(aggregated);
+            target.visible = both(std::mem::take(&mut target.visible), aggregated);
         }
         let demanded = self.demanded(&target.of, operation);
         if demanded != Predicate::True {
@@ -429,6 +429,11 @@ impl Guard<'_> {
     fn authenticated(&self, said: &Rules, operation: Operation, what: &str) -> Result<(), Fault> {
         authenticated(self.principal, &said.authentication, operation, what)
     }
+}
+
+/// Both hold. A rule that speaks of several operations is the same condition for each, and asked once.
+fn both(one: Predicate, other: Predicate) -> Predicate {
+    if one == other { one } else { one.and(other) }
 }
 
 fn filters(policy: &Policy) -> &[Rule] {
