@@ -143,6 +143,23 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Writes something that belongs to no request, in one transaction.
+    async fn write<T>(
+        &self,
+        longest: Duration,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>,
+    ) -> Result<T, Fault> {
+        let deadline = Instant::now() + longest;
+        let mut session = self.sessions.begin(None, deadline).await.map_err(Failure::fault)?;
+        let outcome = within(deadline, work(session.start())).await;
+        session.done(&outcome);
+        let outcome = outcome.map_err(Failure::fault)?;
+        accept::end(session, deadline).await.map_err(Failure::fault)?;
+        Ok(outcome)
+    }
+}
+
 fn unknown_tenant(tenant: &TenantId) -> Fault {
     Fault::client(Code::NotFound, format!("there is no tenant {tenant}; publish an ontology for it first"))
 }

@@ -5,6 +5,17 @@ use std::collections::HashMap;
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::ports::{Room, TrustedDocument};
 
+/// What a change to the documents of a tenant comes to: a number, or a refusal; either way without a failure of the store.
+pub(super) type Changed = Result<usize, Fault>;
+
+/// A change to the documents of a tenant.
+pub(super) enum Change<'a> {
+    /// Documents that are added, and when.
+    Add(&'a [TrustedDocument], Room, &'a str),
+    /// Ids of documents that go.
+    Remove(&'a [String]),
+}
+
 /// Those of the documents that are not there yet.
 ///
 /// # Errors

@@ -200,6 +200,21 @@ impl Embedded {
         outcome.map_err(|failure| failure.fault(part))
     }
 
+    /// Runs work that belongs to no request on the one connection that writes. Transactions are the work's own.
+    async fn write<T>(
+        &self,
+        longest: Duration,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
+    ) -> Result<T, Fault> {
+        let part = StoreName::Rows.as_str();
+        let deadline = Instant::now() + longest;
+        let mut lease = self.writer.lease(deadline, part).await?;
+        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
+        let outcome = within(deadline, work(connection)).await;
+        lease.ended(&outcome);
+        outcome.map_err(|failure| failure.fault(part))
+    }
+
     async fn read(&self, store: StoreName, read: &Allowed<Read>, call: Call<'_>) -> Result<Value, Fault> {
         self.query(store, read.tenant(), call, |names| Dialect::Sqlite.read(read.get(), names), |rows| outcome(&rows))
             .await

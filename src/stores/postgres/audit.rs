@@ -1,14 +1,11 @@
 //! The port `Trail` in Postgres: chains by the key of their tenant, below row security.
 
-use std::time::Instant;
-
 use async_trait::async_trait;
 use quipu_resolvers::fault::Fault;
 use sqlx::postgres::PgConnection;
 use sqlx::{query, query_as};
 
-use super::accept::end;
-use super::session::{Failure, within};
+use super::session::Failure;
 use super::{BACKGROUND, Postgres, names};
 use crate::audit::{Anchor, Kept, Trail, Whose, chain};
 use crate::stores::logged::{hash, number, signed};
@@ -31,7 +28,7 @@ async fn show(connection: &mut PgConnection, whose: &Whose) -> Result<Option<i64
 #[async_trait]
 impl Trail for Postgres {
     async fn append(&self, whose: &Whose, texts: &[String]) -> Result<u64, Fault> {
-        self.writing(async |connection| append(connection, whose, texts).await).await
+        self.0.write(BACKGROUND, async |connection| append(connection, whose, texts).await).await
     }
 
     async fn kept(&self, whose: &Whose, after: u64, limit: u32) -> Result<Vec<Kept>, Fault> {
@@ -54,19 +51,7 @@ impl Trail for Postgres {
     }
 
     async fn prune(&self, whose: &Whose, upto: u64) -> Result<u64, Fault> {
-        self.writing(async |connection| prune(connection, whose, upto).await).await
-    }
-}
-
-impl Postgres {
-    async fn writing<T>(&self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>) -> Result<T, Fault> {
-        let deadline = Instant::now() + BACKGROUND;
-        let mut session = self.0.sessions.begin(None, deadline).await.map_err(Failure::fault)?;
-        let outcome = within(deadline, work(session.start())).await;
-        session.done(&outcome);
-        let outcome = outcome.map_err(Failure::fault)?;
-        end(session, deadline).await.map_err(Failure::fault)?;
-        Ok(outcome)
+        self.0.write(BACKGROUND, async |connection| prune(connection, whose, upto).await).await
     }
 }
 

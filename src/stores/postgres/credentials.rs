@@ -1,14 +1,13 @@
 //! What lets people and programs in, in Postgres, below row security: the tenant that a key names is shown before the key is looked up.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
 use sqlx::postgres::PgConnection;
 use sqlx::{query, query_as};
 
-use super::accept::end;
-use super::session::{Failure, within};
+use super::session::Failure;
 use super::{Postgres, names, unknown_tenant};
 use crate::auth::{ApiKey, Digest, Session, User, origin_of_key, origin_of_user};
 use crate::stores::credentials::{self, keeps_credentials};
@@ -25,14 +24,7 @@ impl Postgres {
         tenant: &TenantId,
         work: impl AsyncFnOnce(&mut PgConnection, i64) -> Result<T, Failure>,
     ) -> Result<Option<T>, Fault> {
-        let work = async |connection: &mut PgConnection| match names::tenant_key(connection, tenant).await? {
-            Some(key) => {
-                names::show(connection, key).await?;
-                work(connection, key).await.map(Some)
-            }
-            None => Ok(None),
-        };
-        self.0.look(None, work).await
+        self.0.look(None, async |connection| within_tenant(connection, tenant, work).await).await
     }
 
     /// What came of a change within a tenant, in one transaction; `None` when there is no such tenant.
@@ -41,18 +33,17 @@ impl Postgres {
         tenant: &TenantId,
         work: impl AsyncFnOnce(&mut PgConnection, i64) -> Result<T, Failure>,
     ) -> Result<Option<T>, Fault> {
-        let deadline = Instant::now() + PROMPT;
-        let mut session = self.0.sessions.begin(None, deadline).await.map_err(Failure::fault)?;
-        let connection = session.start();
-        let outcome = within(deadline, async {
-            let Some(key) = names::tenant_key(connection, tenant).await? else { return Ok(None) };
-            names::show(connection, key).await?;
-            work(connection, key).await.map(Some)
-        });
-        let outcome = outcome.await;
-        session.done(&outcome);
-        let outcome = outcome.map_err(Failure::fault)?;
-        end(session, deadline).await.map_err(Failure::fault)?;
-        Ok(outcome)
+        self.0.write(PROMPT, async |connection| within_tenant(connection, tenant, work).await).await
     }
+}
+
+/// What comes of work in which a tenant is shown; `None` when there is no such tenant.
+async fn within_tenant<T>(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    work: impl AsyncFnOnce(&mut PgConnection, i64) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    let Some(key) = names::tenant_key(connection, tenant).await? else { return Ok(None) };
+    names::show(connection, key).await?;
+    work(connection, key).await.map(Some)
 }

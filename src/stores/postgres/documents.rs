@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
-use quipu_resolvers::ports::{Room, TrustedDocument};
+use quipu_resolvers::ports::TrustedDocument;
 use sqlx::postgres::PgConnection;
 use sqlx::{query, query_as, query_scalar};
 
@@ -12,18 +12,7 @@ use super::accept::{self, end};
 use super::session::{Failure, within};
 use super::{BACKGROUND, Store, names, unknown_tenant};
 use crate::stores::logged::number;
-use crate::stores::publishing;
-
-/// What a change to them comes to: a number, or a refusal; either way without a failure of the store.
-type Changed = Result<usize, Fault>;
-
-/// A change to them.
-pub(super) enum Change<'a> {
-    /// Documents that are added, and when.
-    Add(&'a [TrustedDocument], Room, &'a str),
-    /// Ids of documents that go.
-    Remove(&'a [String]),
-}
+use crate::stores::publishing::{self, Change, Changed};
 
 impl Store {
     pub(super) async fn documents(&self, tenant: &TenantId) -> Result<(u64, Vec<TrustedDocument>), Fault> {

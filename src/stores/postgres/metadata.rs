@@ -12,10 +12,10 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row, query, query_as, query_scalar};
 
 use super::accept::{end, parsed};
-use super::documents::Change;
 use super::session::{Failure, within};
 use super::{BACKGROUND, PUBLISHING, Postgres, names, publish};
 use crate::stores::logged::{last_of_portion, number, numbered};
+use crate::stores::publishing::Change;
 
 #[async_trait]
 impl Metadata for Postgres {

@@ -1,14 +1,12 @@
 //! The port `Trail` in the file: chains by the name of their tenant.
 
-use std::time::Instant;
-
 use async_trait::async_trait;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::ports::StoreName;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, query, query_as};
 
-use super::connections::{Failure, within};
+use super::connections::Failure;
 use super::{BACKGROUND, EmbeddedMetadata};
 use crate::audit::{Anchor, Kept, Trail, Whose, chain};
 use crate::stores::logged::{hash, number, signed};
@@ -16,7 +14,7 @@ use crate::stores::logged::{hash, number, signed};
 #[async_trait]
 impl Trail for EmbeddedMetadata {
     async fn append(&self, whose: &Whose, texts: &[String]) -> Result<u64, Fault> {
-        self.writing(async |connection| append(connection, whose, texts).await).await
+        self.0.write(BACKGROUND, async |connection| append(connection, whose, texts).await).await
     }
 
     async fn kept(&self, whose: &Whose, after: u64, limit: u32) -> Result<Vec<Kept>, Fault> {
@@ -33,22 +31,7 @@ impl Trail for EmbeddedMetadata {
     }
 
     async fn prune(&self, whose: &Whose, upto: u64) -> Result<u64, Fault> {
-        self.writing(async |connection| prune(connection, whose, upto).await).await
-    }
-}
-
-impl EmbeddedMetadata {
-    /// Runs something on the one connection that writes.
-    async fn writing<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Failure>,
-    ) -> Result<T, Fault> {
-        let (part, deadline) = (StoreName::Rows.as_str(), Instant::now() + BACKGROUND);
-        let mut lease = self.0.writer.lease(deadline, part).await?;
-        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
-        let outcome = within(deadline, work(connection)).await;
-        lease.ended(&outcome);
-        outcome.map_err(|failure| failure.fault(part))
+        self.0.write(BACKGROUND, async |connection| prune(connection, whose, upto).await).await
     }
 }
 

@@ -1,15 +1,15 @@
 //! What lets people and programs in, in the file.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::StoreName;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, query, query_as, query_scalar};
+use sqlx::{Connection, query, query_as};
 
-use super::connections::{Failure, within};
-use super::{EmbeddedMetadata, unknown_tenant};
+use super::connections::Failure;
+use super::{EmbeddedMetadata, tenants, unknown_tenant};
 use crate::auth::{ApiKey, Digest, Session, User, origin_of_key, origin_of_user};
 use crate::stores::credentials::{self, keeps_credentials};
 
@@ -25,7 +25,7 @@ impl EmbeddedMetadata {
         tenant: &TenantId,
         work: impl AsyncFnOnce(&mut SqliteConnection, i64) -> Result<T, Failure>,
     ) -> Result<Option<T>, Fault> {
-        let work = async |connection: &mut SqliteConnection| match key_of(connection, tenant).await? {
+        let work = async |connection: &mut SqliteConnection| match tenants::key(connection, tenant).await? {
             Some(key) => work(connection, key).await.map(Some),
             None => Ok(None),
         };
@@ -38,26 +38,15 @@ impl EmbeddedMetadata {
         tenant: &TenantId,
         work: impl AsyncFnOnce(&mut SqliteConnection, i64) -> Result<T, Failure>,
     ) -> Result<Option<T>, Fault> {
-        let part = StoreName::Rows.as_str();
-        let deadline = Instant::now() + PROMPT;
-        let mut lease = self.0.writer.lease(deadline, part).await?;
-        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
-        let outcome = within(deadline, async {
+        let work = async |connection: &mut SqliteConnection| {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let done = match key_of(&mut transaction, tenant).await? {
+            let done = match tenants::key(&mut transaction, tenant).await? {
                 Some(key) => Some(work(&mut transaction, key).await?),
                 None => None,
             };
             transaction.commit().await?;
             Ok(done)
-        });
-        let outcome = outcome.await;
-        lease.ended(&outcome);
-        outcome.map_err(|failure| failure.fault(part))
+        };
+        self.0.write(PROMPT, work).await
     }
-}
-
-async fn key_of(connection: &mut SqliteConnection, tenant: &TenantId) -> Result<Option<i64>, Failure> {
-    let text = "SELECT key FROM tenant WHERE name = $1";
-    Ok(query_scalar(text).bind(tenant.as_str()).fetch_optional(connection).await?)
 }

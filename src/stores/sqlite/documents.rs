@@ -1,28 +1,15 @@
 //! Documents that are published for a tenant.
 
-use std::time::Instant;
-
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
-use quipu_resolvers::ports::{Room, StoreName, TrustedDocument};
+use quipu_resolvers::ports::{StoreName, TrustedDocument};
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, query, query_as, query_scalar};
+use sqlx::{Connection, query, query_as};
 
-use super::connections::{Failure, within};
-use super::{BACKGROUND, Embedded, unknown_tenant};
+use super::connections::Failure;
+use super::{BACKGROUND, Embedded, tenants, unknown_tenant};
 use crate::stores::logged::number;
-use crate::stores::publishing;
-
-/// What a change to them comes to: a number, or a refusal; either way without a failure of the store.
-type Changed = Result<usize, Fault>;
-
-/// A change to them.
-pub(super) enum Change<'a> {
-    /// Documents that are added, and when.
-    Add(&'a [TrustedDocument], Room, &'a str),
-    /// Ids of documents that go.
-    Remove(&'a [String]),
-}
+use crate::stores::publishing::{self, Change, Changed};
 
 impl Embedded {
     pub(super) async fn documents(&self, tenant: &TenantId) -> Result<(u64, Vec<TrustedDocument>), Fault> {
@@ -41,13 +28,7 @@ impl Embedded {
     }
 
     pub(super) async fn change_documents(&self, tenant: &TenantId, change: Change<'_>) -> Result<usize, Fault> {
-        let part = StoreName::Rows.as_str();
-        let deadline = Instant::now() + BACKGROUND;
-        let mut lease = self.writer.lease(deadline, part).await?;
-        let connection = lease.start(deadline).map_err(|failure| failure.fault(part))?;
-        let changed = within(deadline, transact(connection, tenant, change)).await;
-        lease.ended(&changed);
-        changed.map_err(|failure| failure.fault(part))?
+        self.write(BACKGROUND, async |connection| transact(connection, tenant, change).await).await?
     }
 }
 
@@ -57,11 +38,7 @@ async fn transact(
     change: Change<'_>,
 ) -> Result<Changed, Failure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let key: Option<i64> = query_scalar("SELECT key FROM tenant WHERE name = ?")
-        .bind(tenant.as_str())
-        .fetch_optional(&mut *transaction)
-        .await?;
-    let Some(key) = key else {
+    let Some(key) = tenants::key(&mut transaction, tenant).await? else {
         transaction.rollback().await?;
         return Ok(Err(unknown_tenant(tenant)));
     };

@@ -13,9 +13,9 @@ use sqlx::{Row, query, query_as, query_scalar};
 
 use super::accept::parsed;
 use super::connections::{Failure, within};
-use super::documents::Change;
 use super::{EmbeddedMetadata, PUBLISHING, publish};
 use crate::stores::logged::{last_of_portion, number, numbered};
+use crate::stores::publishing::Change;
 
 #[async_trait]
 impl Metadata for EmbeddedMetadata {

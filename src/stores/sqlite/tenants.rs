@@ -11,6 +11,12 @@ use super::{Embedded, known, text};
 use crate::stores::logged::number;
 use crate::stores::sql::names::Names;
 
+/// The key of a tenant, if there is one of that name.
+pub(super) async fn key(connection: &mut SqliteConnection, tenant: &TenantId) -> Result<Option<i64>, Failure> {
+    let text = "SELECT key FROM tenant WHERE name = ?";
+    Ok(query_scalar(text).bind(tenant.as_str()).fetch_optional(connection).await?)
+}
+
 /// The names of a tenant, which is made when it is not there.
 pub(super) async fn ensure(connection: &mut SqliteConnection, tenant: &TenantId) -> Result<Names, Failure> {
     if let Some(names) = known::load(connection, tenant).await? {
