@@ -38,6 +38,8 @@ pub struct Document {
     pub parsed: ExecutableDocument,
     /// Its text.
     pub text: Arc<str>,
+    /// The hash of its text.
+    pub hash: TextHash,
 }
 
 /// Why a document was not taken: one or several errors, each with the place in the document.
@@ -99,11 +101,12 @@ impl Documents {
             );
             return Err(Fault::client(Code::BodyTooLarge, message).into());
         }
-        let (kept, key) = (self.of(&served.tenant), (served.version, hash_of(text)));
+        let hash = hash_of(text);
+        let (kept, key) = (self.of(&served.tenant), (served.version, hash));
         if let Some(found) = kept.get(&key) {
             return Ok(found);
         }
-        let document = Arc::new(Document { parsed: check(&served.api, settings, text)?, text: text.into() });
+        let document = Arc::new(Document { parsed: check(&served.api, settings, text)?, text: text.into(), hash });
         kept.insert(key, document.clone());
         Ok(document)
     }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use crate::answer::{Loaded, Writer};
 use crate::bind::Bound;
 use crate::cost::{self, Cost, PriceLimit};
-use crate::document::{Document, Documents, Refusal, TextHash};
+use crate::document::{Document, Documents, Refusal, TextHash, hash_of};
 use crate::fault::{Code, Fault};
 use crate::fields::{Job, Planner};
 use crate::guard::Principal;
@@ -92,10 +92,9 @@ impl Engine {
     }
 
     async fn answer_in_time(&self, bound: &Arc<Bound>, principal: &Principal, ask: &Ask) -> Answer {
-        let document = match self.document(bound, &ask.query) {
+        let document = match self.opened(bound, ask) {
             Ok(document) => document,
-            Err(Refusal::Fault(fault)) => return reply::refusal(&fault),
-            Err(Refusal::Invalid(errors)) => return reply::invalid(&errors),
+            Err(refused) => return refused,
         };
         let planned = match self.planned(bound, &document, ask) {
             Ok(planned) => planned,
@@ -224,6 +223,19 @@ impl Engine {
                 })
                 .collect()),
         }
+    }
+
+    /// The document of a request, or the answer to one whose document is not taken.
+    pub(crate) fn opened(&self, bound: &Bound, ask: &Ask) -> Result<Arc<Document>, Answer> {
+        let opened = self.document(bound, &ask.query);
+        // It was hashed to be looked up; what is not taken is hashed for this alone.
+        ask.trace.about(|about| {
+            about.document = Some(opened.as_ref().map_or_else(|_| hash_of(&ask.query), |document| document.hash));
+        });
+        opened.map_err(|refusal| match refusal {
+            Refusal::Fault(fault) => reply::refusal(&fault),
+            Refusal::Invalid(errors) => reply::invalid(&errors),
+        })
     }
 
     pub(crate) fn document(&self, bound: &Bound, text: &str) -> Result<Arc<Document>, Refusal> {

@@ -1,5 +1,6 @@
 //! Sees every operation on its way through the gateway, whichever the transport, and hands those that are to be kept to the scribe.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,9 +11,8 @@ use quipu_resolvers::ports::{Clock, Trace};
 use quipu_resolvers::value::scalar;
 use quipu_resolvers::{Answer, Ask, TextHash};
 use serde_json::{Map, Value as Json};
-use sha2::{Digest, Sha256};
 
-use super::{Decision, Record, Scribe, Whose};
+use super::{Decision, Record, Scribe, Whose, chain};
 use crate::config::{AuditKinds, AuditVariables};
 use crate::http::{Absent, Gateway, TenantApi, current_request};
 
@@ -97,69 +97,95 @@ impl Watching {
     }
 
     /// What has to be remembered of a request, since the engine takes it.
-    fn begin(&self, ask: &Ask) -> Begun {
+    fn begin<'p>(self: &Arc<Self>, who: Cow<'p, Principal>, ask: &Ask) -> Begun<'p> {
         ask.trace.tell_about();
         Begun {
+            watching: self.clone(),
+            who,
             name: ask.operation_name.clone(),
-            document: hex(&Sha256::digest(ask.query.as_bytes())),
             variables: self.variables.of(&ask.variables),
             trace: ask.trace.clone(),
+            silent: true,
+        }
+    }
+}
+
+/// An operation that is watched, until there is nothing more to come of it.
+struct Begun<'p> {
+    watching: Arc<Watching>,
+    who: Cow<'p, Principal>,
+    name: Option<String>,
+    variables: Map<String, Json>,
+    trace: Arc<Trace>,
+    /// Nothing was noted of it yet.
+    silent: bool,
+}
+
+impl Begun<'_> {
+    /// Of a stream, its first response is noted, and a later one that ends it by a refusal.
+    async fn saw(&mut self, answer: &Answer) {
+        let first = std::mem::take(&mut self.silent);
+        if (first || answer.refused.is_some())
+            && let Some(record) = self.record(answer.refused, &answer.codes)
+        {
+            self.watching.hand(&self.who.tenant, record).await;
         }
     }
 
-    /// Whether an answer is to be kept, and the record of it.
-    fn of_answer(&self, principal: &Principal, begun: &Begun, answer: &Answer) -> Option<Record> {
-        let about = begun.trace.told().unwrap_or_default();
-        let denied = |code: &&Code| matches!(code, Code::Forbidden | Code::Unauthenticated);
-        let refused = answer.refused.is_some() || answer.codes.iter().any(|code| denied(&code));
-        let action = about.operation.or(answer.operation).unwrap_or("operation");
+    /// The record of a response, if it is to be kept.
+    fn record(&self, refusal: Option<Code>, codes: &[Code]) -> Option<Record> {
+        let kinds = self.watching.kinds;
+        let about = self.trace.told().unwrap_or_default();
+        let denied = |code: &Code| matches!(code, Code::Forbidden | Code::Unauthenticated);
+        let refused = refusal.is_some() || codes.iter().any(denied);
+        let action = about.operation.unwrap_or("operation");
         let wanted = match action {
-            "mutation" => self.kinds.writes,
-            "subscription" => self.kinds.subscriptions,
-            _ => self.kinds.reads,
+            "mutation" => kinds.writes,
+            "subscription" => kinds.subscriptions,
+            _ => kinds.reads,
         };
-        if !(wanted || refused && self.kinds.refusals) {
+        if !(wanted || refused && kinds.refusals) {
             return None;
         }
-        let decision = match (answer.refused, refused) {
+        let decision = match (refusal, refused) {
             (Some(_), _) => Decision::Refused,
             (None, true) => Decision::Partly,
             (None, false) => Decision::Allowed,
         };
         Some(Record {
-            operation: begun.name.clone(),
-            document: Some(begun.document.clone()),
-            variables: begun.variables.clone(),
+            operation: self.name.clone(),
+            document: about.document.map(|hash| chain::shown(&hash)),
+            variables: self.variables.clone(),
             types: about.types,
             records: about.records,
             decision,
-            codes: answer.codes.iter().map(|code| code.as_str().to_owned()).collect(),
-            ..self.record(action, Some(principal))
+            codes: codes.iter().map(|code| code.as_str().to_owned()).collect(),
+            ..self.watching.record(action, Some(&self.who))
         })
     }
 }
 
-struct Begun {
-    name: Option<String>,
-    document: String,
-    variables: Map<String, Json>,
-    trace: Arc<Trace>,
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+impl Drop for Begun<'_> {
+    /// Whoever goes away before there is an answer has asked all the same: a mutation may be in the log by then.
+    fn drop(&mut self) {
+        if self.silent
+            && let Some(record) = self.record(None, &[])
+        {
+            self.watching.scribe.note(Whose::Tenant(self.who.tenant.clone()), record);
+        }
+    }
 }
 
 /// A gateway whose operations are watched.
 pub struct Watched {
     inner: Arc<dyn Gateway>,
-    watching: Watching,
+    watching: Arc<Watching>,
 }
 
 impl Watched {
     /// Watches another gateway.
     pub fn over(inner: Arc<dyn Gateway>, watching: Watching) -> Self {
-        Self { inner, watching }
+        Self { inner, watching: Arc::new(watching) }
     }
 }
 
@@ -172,32 +198,27 @@ impl Gateway for Watched {
 
 struct WatchedApi {
     inner: Arc<dyn TenantApi>,
-    watching: Watching,
+    watching: Arc<Watching>,
 }
 
 #[async_trait]
 impl TenantApi for WatchedApi {
     async fn answer(&self, principal: &Principal, ask: Ask) -> Answer {
-        let begun = self.watching.begin(&ask);
+        let mut begun = self.watching.begin(Cow::Borrowed(principal), &ask);
         let answer = self.inner.answer(principal, ask).await;
-        if let Some(record) = self.watching.of_answer(principal, &begun, &answer) {
-            self.watching.hand(&principal.tenant, record).await;
-        }
+        begun.saw(&answer).await;
         answer
     }
 
-    /// Of a stream, its first response is noted, and its last one if that is a refusal.
     fn watch(&self, principal: Principal, ask: Ask) -> BoxStream<'static, Answer> {
-        let begun = self.watching.begin(&ask);
-        let (watching, who) = (self.watching.clone(), principal.clone());
+        let begun = self.watching.begin(Cow::Owned(principal.clone()), &ask);
         let answers = self.inner.watch(principal, ask);
-        let watched = WatchedStream { watching, who, begun, silent: true };
-        let next = async |(mut answers, mut watched): (BoxStream<'static, Answer>, WatchedStream)| {
+        let next = async |(mut answers, mut begun): (BoxStream<'static, Answer>, Begun<'static>)| {
             let answer = answers.next().await?;
-            watched.saw(&answer).await;
-            Some((answer, (answers, watched)))
+            begun.saw(&answer).await;
+            Some((answer, (answers, begun)))
         };
-        stream::unfold((answers, watched), next).boxed()
+        stream::unfold((answers, begun), next).boxed()
     }
 
     fn published(&self, id: &str) -> Option<Arc<str>> {
@@ -213,42 +234,113 @@ impl TenantApi for WatchedApi {
     }
 }
 
-/// A stream that is watched.
-struct WatchedStream {
-    watching: Watching,
-    who: Principal,
-    begun: Begun,
-    /// Nothing was noted of it yet.
-    silent: bool,
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
 
-impl WatchedStream {
-    async fn saw(&mut self, answer: &Answer) {
-        let first = std::mem::take(&mut self.silent);
-        if !(first || answer.refused.is_some()) {
-            return;
+    use futures_util::FutureExt;
+    use quipu_resolvers::fault::Fault;
+    use serde_json::json;
+
+    use super::*;
+    use crate::audit::{Anchor, Kept, Trail};
+    use crate::stores::clock::SystemClock;
+
+    /// A trail in memory that is only appended to.
+    #[derive(Default)]
+    struct Texts(Mutex<Vec<String>>);
+
+    #[async_trait]
+    impl Trail for Texts {
+        async fn append(&self, _whose: &Whose, texts: &[String]) -> Result<u64, Fault> {
+            let mut all = self.0.lock().expect("not poisoned");
+            all.extend_from_slice(texts);
+            Ok(all.len() as u64)
         }
-        if let Some(record) = self.watching.of_answer(&self.who, &self.begun, answer) {
-            self.watching.hand(&self.who.tenant, record).await;
+
+        async fn kept(&self, _whose: &Whose, _after: u64, _limit: u32) -> Result<Vec<Kept>, Fault> {
+            Ok(Vec::new())
+        }
+
+        async fn anchor(&self, _whose: &Whose) -> Result<Anchor, Fault> {
+            Ok(Anchor::NONE)
+        }
+
+        async fn prune(&self, _whose: &Whose, _upto: u64) -> Result<u64, Fault> {
+            Ok(0)
         }
     }
-}
 
-impl Drop for WatchedStream {
-    /// A subscription that was ended before anything happened was one all the same.
-    fn drop(&mut self) {
-        let nothing = Answer {
-            body: Default::default(),
-            refused: None,
-            errors: 0,
-            codes: Vec::new(),
-            operation: None,
-            position: None,
-        };
-        if self.silent
-            && let Some(record) = self.watching.of_answer(&self.who, &self.begun, &nothing)
-        {
-            self.watching.scribe.note(Whose::Tenant(self.who.tenant.clone()), record);
+    /// Understands what it is asked, and never answers.
+    struct Silent(&'static str);
+
+    #[async_trait]
+    impl TenantApi for Silent {
+        async fn answer(&self, _principal: &Principal, ask: Ask) -> Answer {
+            ask.trace.about(|about| about.operation = Some(self.0));
+            std::future::pending().await
         }
+
+        fn watch(&self, _principal: Principal, ask: Ask) -> BoxStream<'static, Answer> {
+            ask.trace.about(|about| about.operation = Some(self.0));
+            stream::pending().boxed()
+        }
+
+        fn published(&self, _id: &str) -> Option<Arc<str>> {
+            None
+        }
+
+        fn is_published(&self, _text: &str) -> bool {
+            false
+        }
+
+        fn kept(&self, _hash: &TextHash) -> Option<Arc<str>> {
+            None
+        }
+    }
+
+    fn ask() -> Ask {
+        Ask {
+            query: "{ a }".to_owned(),
+            operation_name: None,
+            variables: Map::new(),
+            may_write: true,
+            idempotency_key: None,
+            position: None,
+            deadline: Instant::now() + Duration::from_secs(9),
+            trace: Arc::default(),
+            pricing: Default::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn hostile_64_who_goes_away_before_the_answer_has_asked_all_the_same() {
+        let tenant = TenantId::parse("acme").expect("a name");
+        let claims = json!({ "roles": ["editor"] });
+        let who = Principal { tenant, subject: Some("eva".to_owned()), claims, operator: false };
+        let texts = Arc::new(Texts::default());
+        let (scribe, writing) = Scribe::new(texts.clone());
+        let written = tokio::spawn(writing.run());
+        let kinds = AuditKinds { subscriptions: true, ..AuditKinds::default() };
+        let (variables, clock) = (AuditVariables::Names, Arc::new(SystemClock));
+        let watching = Arc::new(Watching { scribe: scribe.clone(), kinds, variables, clock });
+        for action in ["mutation", "query"] {
+            let api = WatchedApi { inner: Arc::new(Silent(action)), watching: watching.clone() };
+            assert!(api.answer(&who, ask()).now_or_never().is_none(), "it is still at work, and is dropped");
+        }
+        let api = WatchedApi { inner: Arc::new(Silent("subscription")), watching };
+        assert!(api.watch(who, ask()).next().now_or_never().is_none());
+        assert!(scribe.settled().await);
+        let told: Vec<Record> = texts
+            .0
+            .lock()
+            .expect("not poisoned")
+            .iter()
+            .map(|text| serde_json::from_str(text).expect("a record"))
+            .collect();
+        let told: Vec<_> = told.iter().map(|record| (record.action.as_str(), record.who.as_deref())).collect();
+        assert_eq!(told, [("mutation", Some("eva")), ("subscription", Some("eva"))], "reads are not kept");
+        written.abort();
     }
 }

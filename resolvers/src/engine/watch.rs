@@ -9,7 +9,6 @@ use super::reply::Extensions;
 use super::run::{Run, Work};
 use super::{Bound, Engine, Planned, Rooted, reply};
 use crate::change::{Effect, EffectKind, Entry};
-use crate::document::Refusal;
 use crate::fault::{Code, Fault};
 use crate::fields::watch::{self, Watch};
 use crate::fields::{Job, Plan};
@@ -49,10 +48,9 @@ impl Engine {
     }
 
     async fn watched(self: Arc<Self>, bound: Arc<Bound>, principal: Principal, ask: Ask) -> BoxStream<'static, Answer> {
-        let document = match self.document(&bound, &ask.query) {
+        let document = match self.opened(&bound, &ask) {
             Ok(document) => document,
-            Err(Refusal::Fault(fault)) => return once(reply::refusal(&fault)),
-            Err(Refusal::Invalid(errors)) => return once(reply::invalid(&errors)),
+            Err(refused) => return once(refused),
         };
         match document.operation(ask.operation_name.as_deref()) {
             Ok(operation) if Sort::of(&operation.node) != Sort::Subscription => {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::KeyKind;
+use crate::document::TextHash;
 
 /// Statements of one request: counted always, kept whole for `explain`.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Trace {
 pub struct About {
     /// `query`, `mutation` or `subscription`, once it was understood.
     pub operation: Option<&'static str>,
+    /// The hash of its document.
+    pub document: Option<TextHash>,
     /// Types that it reads, writes or watches, at any level.
     pub types: BTreeSet<String>,
     /// Records that root fields and loaders brought; those inside of others are not counted.
