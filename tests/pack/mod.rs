@@ -1,5 +1,6 @@
 //! The query packs of front ends: the playground's examples for the tenants `insights`, `emma` and `supertrack`, over the demo's records and with
-//! the model that ships, each with its answer in `tests/golden/TENANT`. A store set is added by one line of `pack!`, and answers the same.
+//! the model that ships, each with its answer in `tests/golden/TENANT`. A store set is added by one line of `pack!`, and
+//! answers the same, but for ranks of words where tenants share an index of texts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,26 +75,26 @@ const SUPERTRACK: Domain = Domain {
 
 /// Runs a pack on the stores that a function opens.
 macro_rules! pack {
-    ($name:ident, $domain:ident, $open:path $(, $rights:path)?) => {
+    ($name:ident, $domain:ident, $among:ident, $open:path $(, $rights:path)?) => {
         #[tokio::test(flavor = "multi_thread")]
         async fn $name() {
             // A set that cannot be had says so by itself.
             if let Some(stores) = $open(concat!(module_path!(), "::", stringify!($name))).await {
                 let newsroom = Newsroom::filled(stores, &$domain).await;
-                answers::as_recorded(&newsroom, &$domain).await;
+                answers::as_recorded(&newsroom, &$domain, answers::Among::$among).await;
                 $($rights(&newsroom).await;)?
             }
         }
     };
 }
 
-pack!(on_embedded, INSIGHTS, crate::contract::embedded::opened, rights::kept);
-pack!(on_servers, INSIGHTS, crate::contract::servers::with_model, rights::kept);
-pack!(emma_on_embedded, EMMA, crate::contract::embedded::opened);
-pack!(emma_on_servers, EMMA, crate::contract::servers::with_model);
-pack!(supertrack_on_embedded, SUPERTRACK, crate::contract::embedded::opened);
-pack!(supertrack_on_servers, SUPERTRACK, crate::contract::servers::with_model);
-pack!(supertrack_in_a_database_of_its_own, SUPERTRACK, crate::contract::own::of_supertrack);
+pack!(on_embedded, INSIGHTS, Own, crate::contract::embedded::opened, rights::kept);
+pack!(on_servers, INSIGHTS, All, crate::contract::servers::with_model, rights::kept);
+pack!(emma_on_embedded, EMMA, Own, crate::contract::embedded::opened);
+pack!(emma_on_servers, EMMA, All, crate::contract::servers::with_model);
+pack!(supertrack_on_embedded, SUPERTRACK, Own, crate::contract::embedded::opened);
+pack!(supertrack_on_servers, SUPERTRACK, All, crate::contract::servers::with_model);
+pack!(supertrack_in_a_database_of_its_own, SUPERTRACK, Own, crate::contract::own::of_supertrack);
 
 /// A tenant of the demo, embedded, behind a real engine.
 struct Newsroom {
