@@ -8,15 +8,14 @@ use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Bus, Cache, Clock, Counters};
 use quipu_resolvers::value::scalar;
 use quipu_resolvers::{Engine, Ports, Settings};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::audit::scribe::Writing;
 use crate::audit::watching::{Watched, Watching};
-use crate::audit::{self, Scribe, Trail};
+use crate::audit::{self, Record, Scribe, Trail, Whose};
 use crate::auth;
 use crate::config::{CacheUrl, Config, ConfigError};
-use crate::http::{self, AppState, Gateway, Parts};
+use crate::http::{self, Administration, AppState, Gateway, Listeners, Parts};
 use crate::ingest::chunk::{self, TokenCount, Words};
 use crate::ingest::documents::Splitter;
 use crate::ingest::embed::LazyEmbedder;
@@ -155,7 +154,7 @@ impl App {
     ///
     /// # Errors
     /// When there is no key for tokens, the store fails at the start, or the listener does.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
+    pub async fn serve(self, listeners: Listeners, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
         for (tenant, fault) in self.tenants.renewed().await? {
             let may_be_away = self.stores.of_tenants.contains_key(&tenant);
             let is_away = matches!(fault.code(), Code::StoreUnavailable | Code::Timeout);
@@ -175,6 +174,7 @@ impl App {
             config: self.config.clone(),
             gateway,
             watching: watching.clone(),
+            administration: self.config.admin.enabled.then(|| Arc::new(self.administration())),
             readiness: Arc::new(Probes {
                 ports: self.ports.clone(),
                 own_graphs: self.stores.of_tenants.keys().cloned().collect(),
@@ -200,7 +200,7 @@ impl App {
         if let Some(rotation) = rotation {
             background.spawn(rotation.follow());
         }
-        let served = http::serve(listener, state, shutdown).await;
+        let served = http::serve(listeners, state, shutdown).await;
         if let Some(watching) = watching
             && !watching.scribe.settled().await
         {
@@ -218,6 +218,37 @@ impl App {
         let settings = &self.config.audit;
         let (kinds, variables, clock) = (settings.record, settings.variables, self.ports.clock.clone());
         (kinds.any().then_some(Watching { scribe, kinds, variables, clock }), writing)
+    }
+
+    fn administration(&self) -> Administration {
+        Administration {
+            ports: self.ports.clone(),
+            tenants: self.tenants.clone(),
+            credentials: self.credentials.clone(),
+            trail: self.trail(),
+        }
+    }
+
+    /// Writes what a command did into the audit trail, where that is kept. `record` says who and what.
+    ///
+    /// # Errors
+    /// A store's: it is done, and not in the trail.
+    pub async fn note(&self, whose: &Whose, record: Record) -> Result<(), Fault> {
+        if !self.config.audit.record.administration {
+            return Ok(());
+        }
+        let record = Record { who: Some("the command line".to_owned()), ..record };
+        let text = serde_json::to_string(&record).map_err(|error| Fault::internal("audit", error))?;
+        self.stores.trail.append(whose, &[text]).await.map(|_| ())
+    }
+
+    /// Tells the log and the audit trail what a command did to credentials of a tenant.
+    ///
+    /// # Errors
+    /// As [`Self::note`].
+    pub async fn tell(&self, tenant: &TenantId, event: auth::Event<'_>) -> Result<(), Fault> {
+        auth::report(tenant, event);
+        self.note(&Whose::Tenant(tenant.clone()), Record::of(self.now(), event)).await
     }
 
     /// The audit trail.

@@ -34,8 +34,8 @@ pub use issuers::{Issuer, KeySource, issuer_settings, may_be_asked};
 pub use origins::Origins;
 pub use plans::{OwnPlan, Quota};
 pub use sections::{
-    Audit, Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Passwords, Plan, Playground,
-    Server, Sessions, Store, Tls, Vectors,
+    Admin, Audit, Auth, Cache, Config, Cursor, Embedding, Graph, Limits, Live, Logs, Metadata, Passwords, Plan,
+    Playground, Server, Sessions, Store, Tls, Vectors,
 };
 pub use tables::OpenTables;
 pub use tenants::TenantGraph;

@@ -66,6 +66,7 @@ pub async fn gateway(gateway: Arc<dyn Gateway>, credentials: Arc<dyn Credentials
         config,
         gateway,
         watching: None,
+        administration: None,
         readiness: Arc::new(Ready),
         credentials,
         clock: Arc::new(SystemClock),
@@ -74,7 +75,7 @@ pub async fn gateway(gateway: Arc<dyn Gateway>, credentials: Arc<dyn Credentials
     };
     let state = AppState::new(parts).expect("a key is set");
     let listener = listen().await;
-    serve(listener, state, std::future::pending()).await.expect("it serves");
+    serve(listener.into(), state, std::future::pending()).await.expect("it serves");
 }
 
 /// A free port, which is printed.

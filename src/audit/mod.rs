@@ -19,8 +19,10 @@ use serde_json::{Map, Value as Json};
 
 pub mod chain;
 pub mod scribe;
+pub mod search;
 pub mod watching;
 
+use crate::auth::Event;
 use crate::tenants::Tenants;
 pub use scribe::Scribe;
 
@@ -90,6 +92,38 @@ pub struct Record {
     /// How many alike records this one stands for, where there were too many to write each.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub times: u64,
+}
+
+impl Record {
+    /// Something that was done, of which nothing more is known.
+    pub fn new(at: String, action: &str) -> Self {
+        Self {
+            at,
+            who: None,
+            roles: Vec::new(),
+            action: action.to_owned(),
+            operation: None,
+            document: None,
+            variables: Map::new(),
+            types: BTreeSet::new(),
+            records: 0,
+            decision: Decision::Allowed,
+            codes: Vec::new(),
+            request: None,
+            times: 1,
+        }
+    }
+
+    /// What was done to credentials, or refused of them.
+    pub fn of(at: String, event: Event<'_>) -> Self {
+        Self {
+            who: event.who().map(str::to_owned),
+            variables: event.about(),
+            decision: if event.refusal().is_some() { Decision::Refused } else { Decision::Allowed },
+            codes: event.refusal().map(str::to_owned).into_iter().collect(),
+            ..Self::new(at, event.action())
+        }
+    }
 }
 
 /// What became of it.

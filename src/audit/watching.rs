@@ -13,6 +13,7 @@ use quipu_resolvers::{Answer, Ask, TextHash};
 use serde_json::{Map, Value as Json};
 
 use super::{Decision, Record, Scribe, Whose, chain};
+use crate::auth::{Ear, Event};
 use crate::config::{AuditKinds, AuditVariables};
 use crate::http::{Absent, Gateway, TenantApi, current_request};
 
@@ -29,6 +30,15 @@ pub struct Watching {
     pub clock: Arc<dyn Clock>,
 }
 
+/// Something that is done to a tenant or to the gateway itself.
+#[derive(Debug, Clone)]
+pub struct Act {
+    /// What, like `ontology.publish`.
+    pub action: &'static str,
+    /// What it is about: names and numbers, no secrets.
+    pub about: Map<String, Json>,
+}
+
 impl Watching {
     /// Credentials that were refused.
     pub fn credentials_refused(&self, why: &str) {
@@ -43,46 +53,44 @@ impl Watching {
         self.scribe.note(Whose::Gateway, record);
     }
 
-    /// Something that was done to a tenant or the gateway itself: kept before it is told to have been done. `subject` is who did it.
-    pub async fn administered(
-        &self,
-        whose: Whose,
-        subject: &str,
-        action: &str,
-        about: Map<String, Json>,
-        done: Result<(), &str>,
-    ) {
+    /// Something that was done to a tenant or to the gateway itself, kept before it is told to have been done; or was refused.
+    pub async fn administered(&self, whose: Whose, who: &Principal, act: Act, refused: Option<&str>) {
         if !self.kinds.administration {
             return;
         }
         let record = Record {
-            who: Some(subject.to_owned()),
-            variables: about,
-            decision: if done.is_ok() { Decision::Allowed } else { Decision::Refused },
-            codes: done.err().map(str::to_owned).into_iter().collect(),
-            ..self.record(action, None)
+            variables: act.about,
+            decision: if refused.is_none() { Decision::Allowed } else { Decision::Refused },
+            codes: refused.map(str::to_owned).into_iter().collect(),
+            ..self.record(act.action, Some(who))
         };
-        if !self.scribe.keep(whose.clone(), record).await {
-            tracing::error!(%whose, action, "not in the audit trail yet");
+        if refused.is_some() {
+            self.scribe.note(whose, record);
+        } else if !self.scribe.keep(whose.clone(), record).await {
+            tracing::error!(%whose, action = act.action, "not in the audit trail yet");
         }
+    }
+
+    /// A request of a known caller that was refused before its document was looked at.
+    pub fn refused(&self, who: &Principal, code: Code) {
+        if !self.kinds.refusals {
+            return;
+        }
+        let record = Record {
+            decision: Decision::Refused,
+            codes: vec![code.as_str().to_owned()],
+            ..self.record("operation", Some(who))
+        };
+        self.scribe.note(Whose::Tenant(who.tenant.clone()), record);
     }
 
     fn record(&self, action: &str, principal: Option<&Principal>) -> Record {
         let roles = principal.and_then(|who| who.claims.get("roles")).and_then(Json::as_array);
         Record {
-            at: scalar::stamp_ms(self.clock.now_ms()),
             who: principal.and_then(|who| who.subject.clone()),
             roles: roles.into_iter().flatten().filter_map(|role| role.as_str().map(str::to_owned)).collect(),
-            action: action.to_owned(),
-            operation: None,
-            document: None,
-            variables: Map::new(),
-            types: Default::default(),
-            records: 0,
-            decision: Decision::Allowed,
-            codes: Vec::new(),
             request: current_request().map(|id| id.to_string()),
-            times: 1,
+            ..Record::new(scalar::stamp_ms(self.clock.now_ms()), action)
         }
     }
 
@@ -106,6 +114,17 @@ impl Watching {
             variables: self.variables.of(&ask.variables),
             trace: ask.trace.clone(),
             silent: true,
+        }
+    }
+}
+
+impl Ear for Watching {
+    fn hear(&self, tenant: &TenantId, event: Event<'_>) {
+        let wanted = if event.refusal().is_some() { self.kinds.refusals } else { self.kinds.administration };
+        if wanted {
+            let record = Record::of(scalar::stamp_ms(self.clock.now_ms()), event);
+            let request = current_request().map(|id| id.to_string());
+            self.scribe.note(Whose::Tenant(tenant.clone()), Record { request, ..record });
         }
     }
 }

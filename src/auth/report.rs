@@ -1,8 +1,10 @@
-//! The one place where it is reported what was done to credentials, and what was refused of them: to the log.
+//! The one place where it is reported what was done to credentials, and what was refused of them: to the log, and to whoever writes the audit
+//! trail.
 
 use std::net::IpAddr;
 
 use quipu_resolvers::guard::TenantId;
+use serde_json::{Map, Value, json};
 
 /// Something that whoever watches over a gateway wants to know of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +29,67 @@ pub enum Event<'a> {
     RefreshReused(&'a str, Option<&'a str>),
 }
 
-/// Reports an event of a tenant.
+impl Event<'_> {
+    /// What the audit trail calls it.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::KeyMade(..) => "key.create",
+            Self::KeyRevoked(..) => "key.revoke",
+            Self::UserAdded(..) => "user.add",
+            Self::UserChanged(..) => "user.change",
+            Self::UserRemoved(..) => "user.remove",
+            Self::SignInRefused(..) => "session.sign-in",
+            Self::SessionBegun(..) => "session.begin",
+            Self::SessionEnded(..) => "session.end",
+            Self::RefreshReused(..) => "session.refresh",
+        }
+    }
+
+    /// Why it was refused, if it was.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::SignInRefused(.., cause) => Some(cause),
+            Self::RefreshReused(..) => Some("a token to refresh with was used twice"),
+            _ => None,
+        }
+    }
+
+    /// Who did it, where that is known.
+    pub fn who(&self) -> Option<&str> {
+        match self {
+            Self::SessionBegun(.., subject) | Self::RefreshReused(_, subject) => *subject,
+            _ => None,
+        }
+    }
+
+    /// What it is about: ids and names, no secrets.
+    pub fn about(&self) -> Map<String, Value> {
+        let about = match self {
+            Self::KeyMade(key, name) => json!({ "key": key, "name": name }),
+            Self::KeyRevoked(key) => json!({ "key": key }),
+            Self::UserAdded(user) | Self::UserChanged(user) | Self::UserRemoved(user) => json!({ "user": user }),
+            Self::SignInRefused(user, address, _) => json!({ "user": user, "address": address }),
+            Self::SessionBegun(session, origin, _) => json!({ "session": session, "origin": origin }),
+            Self::SessionEnded(session) | Self::RefreshReused(session, _) => json!({ "session": session }),
+        };
+        about.as_object().cloned().unwrap_or_default()
+    }
+}
+
+/// Whoever is told of events, besides the log.
+pub trait Ear: Send + Sync {
+    /// Takes an event of a tenant.
+    fn hear(&self, tenant: &TenantId, event: Event<'_>);
+}
+
+/// Nobody is told.
+pub struct Deaf;
+
+impl Ear for Deaf {
+    fn hear(&self, _tenant: &TenantId, _event: Event<'_>) {}
+}
+
+/// Reports an event of a tenant to the log.
 pub fn report(tenant: &TenantId, event: Event<'_>) {
     match event {
         Event::KeyMade(key, name) => tracing::info!(%tenant, key, name, "an API key was made"),

@@ -13,7 +13,7 @@ use super::claims::milliseconds;
 use super::credentials::{Credentials, Session};
 use super::shown::{self, Pair, Shown, ShownRefresh};
 use super::stored::{Standing, is_same};
-use super::{Denied, Event, Source, Verified, report};
+use super::{Denied, Ear, Event, Source, Verified, report};
 use crate::config::{self, Config};
 
 /// Makes sessions, and lets in by them.
@@ -21,6 +21,7 @@ pub(super) struct Sessions {
     store: Arc<dyn Credentials>,
     believed: Believed<Open>,
     clock: Arc<dyn Clock>,
+    ear: Arc<dyn Ear>,
     settings: config::Sessions,
 }
 
@@ -61,9 +62,9 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Sessions {
-    pub fn new(config: &Config, store: Arc<dyn Credentials>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(config: &Config, store: Arc<dyn Credentials>, clock: Arc<dyn Clock>, ear: Arc<dyn Ear>) -> Self {
         let believed = Believed::new(config.auth.recheck, clock.clone());
-        Self { store, believed, clock, settings: config.sessions.clone() }
+        Self { store, believed, clock, ear, settings: config.sessions.clone() }
     }
 
     /// Begins a session for somebody who was let in by something else until `until_ms`. The `origin` says by what, as the store keeps it.
@@ -99,7 +100,7 @@ impl Sessions {
         };
         self.prolong(&mut session, now);
         self.store.add_session(tenant, &session, self.settings.per_subject.get()).await.map_err(unavailable)?;
-        report(tenant, Event::SessionBegun(&session.id, &session.origin, session.subject.as_deref()));
+        self.tell(tenant, Event::SessionBegun(&session.id, &session.origin, session.subject.as_deref()));
         Ok(given(&session, Arc::new(principal.clone()), Some(pair)))
     }
 
@@ -197,7 +198,7 @@ impl Sessions {
         }
         self.store.end_session(tenant, id, self.clock.now_ms()).await.map_err(unavailable)?;
         self.forget(tenant, id);
-        report(tenant, Event::RefreshReused(id, session.subject.as_deref()));
+        self.tell(tenant, Event::RefreshReused(id, session.subject.as_deref()));
         Err(Denied::Reused)
     }
 
@@ -236,7 +237,7 @@ impl Sessions {
             Err(_) => return Ok(()),
         };
         if self.store.end_session(&tenant, &id, self.clock.now_ms()).await.map_err(unavailable)? {
-            report(&tenant, Event::SessionEnded(&id));
+            self.tell(&tenant, Event::SessionEnded(&id));
         }
         self.forget(&tenant, &id);
         Ok(())
@@ -246,6 +247,11 @@ impl Sessions {
         let session = self.store.session(&shown.tenant, &shown.id).await.map_err(unavailable)?;
         let session = session.ok_or(Denied::UnknownId)?;
         if self.is_current(&session, &shown.digest) { Ok(()) } else { Err(Denied::WrongSecret) }
+    }
+
+    fn tell(&self, tenant: &TenantId, event: Event<'_>) {
+        report(tenant, event);
+        self.ear.hear(tenant, event);
     }
 
     fn forget(&self, tenant: &TenantId, id: &str) {

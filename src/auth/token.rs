@@ -18,7 +18,7 @@ use super::issuers::{Issuers, Standing as OfIssuer};
 use super::own::Own;
 use super::sessions::{Given, Sessions};
 use super::stored::Stored;
-use super::{Denied, Source, Verified, shown};
+use super::{Denied, Ear, Source, Verified, shown};
 use crate::config::{Config, ConfigError, Secret};
 use crate::json::Unique;
 
@@ -63,12 +63,17 @@ impl Authenticator {
         Ok(Self { own, issuers, stored: None, clock, verified: Cache::new(REMEMBERED) })
     }
 
-    /// Takes API keys and sessions as well, which this store keeps.
+    /// Takes API keys and sessions as well, which this store keeps; somebody may listen to what becomes of them.
     ///
     /// # Errors
     /// When the settings of passwords are none that can be used.
-    pub fn with_stored(mut self, config: &Config, store: Arc<dyn Credentials>) -> Result<Self, ConfigError> {
-        let sessions = Sessions::new(config, store.clone(), self.clock.clone());
+    pub fn with_stored(
+        mut self,
+        config: &Config,
+        store: Arc<dyn Credentials>,
+        ear: Arc<dyn Ear>,
+    ) -> Result<Self, ConfigError> {
+        let sessions = Sessions::new(config, store.clone(), self.clock.clone(), ear);
         self.stored = Some((Stored::new(config, store, self.clock.clone())?, sessions));
         Ok(self)
     }

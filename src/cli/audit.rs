@@ -9,11 +9,12 @@ use super::failure::Failure;
 use super::{caller, print};
 use crate::app::App;
 use crate::audit::chain::{self, Found};
+use crate::audit::search::{Page, Wanted, search};
 use crate::audit::{Decision, Kept, Record, Whose};
 use crate::config::Config;
 
-/// Records that are looked at at once.
-const PORTION: u32 = 1_000;
+/// Records that are printed at once.
+const PORTION: usize = 1_000;
 
 /// The trail of who did what
 #[derive(Debug, Subcommand)]
@@ -107,28 +108,17 @@ impl Audit {
 impl List {
     async fn run(self, app: &App) -> Result<(), Failure> {
         let (whose, trail) = (self.of.whose(), app.trail());
-        let wanted = |record: &Record| {
-            (!self.refused || record.decision != Decision::Allowed)
-                && self.who.as_ref().is_none_or(|who| record.who.as_ref() == Some(who))
-                && self.since.as_ref().is_none_or(|since| record.at.as_str() >= since.as_str())
-        };
+        let wanted = Wanted { refused: self.refused, who: self.who, since: self.since, ..Wanted::default() };
         let (mut after, mut left) = (0, self.limit);
         loop {
-            let portion = trail.kept(&whose, after, PORTION).await?;
-            let Some(last) = portion.last() else { return Ok(()) };
-            after = last.seq;
-            for kept in portion {
-                let Ok(record) = serde_json::from_str::<Record>(&kept.text) else {
-                    return Err(Failure::store(format!("record {} of {whose} cannot be read", kept.seq)));
-                };
-                if !wanted(&record) {
-                    continue;
-                }
-                if left == 0 {
-                    return Ok(());
-                }
-                left -= 1;
-                print(if self.json { json(&kept) } else { line(&kept, &record) });
+            let Page { records, next } = search(trail.as_ref(), &whose, &wanted, after, left.min(PORTION)).await?;
+            left -= records.len();
+            for (kept, record) in &records {
+                print(if self.json { json(kept) } else { line(kept, record) });
+            }
+            match next {
+                Some(next) if left > 0 => after = next,
+                _ => return Ok(()),
             }
         }
     }

@@ -1,12 +1,12 @@
 //! Arguments that several commands share: a tenant, and who asks.
 
-use std::time::Duration;
-
 use clap::Args;
 use quipu_resolvers::guard::TenantId;
 use serde_json::{Map, Value as Json};
 
 use super::failure::Failure;
+use crate::auth::own_claim;
+pub use crate::auth::{line, span};
 use crate::config;
 
 /// Who asks, as a token would say it.
@@ -40,16 +40,6 @@ pub fn tenant(name: &str) -> Result<TenantId, String> {
     })
 }
 
-/// A span of time that is not nothing; days are what the settings have no need of.
-pub fn span(text: &str) -> Result<Duration, String> {
-    let days = text.strip_suffix('d').and_then(|days| days.trim().parse::<u32>().ok());
-    let span = match days {
-        Some(days) => Some(Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
-        None => config::duration(text),
-    };
-    span.filter(|span| !span.is_zero()).ok_or_else(|| "expected a time like 30m, 8h or 30d".to_owned())
-}
-
 /// Claims by name.
 ///
 /// # Errors
@@ -70,18 +60,11 @@ pub fn by_name(given: Vec<(String, Json)>) -> Result<Map<String, Json>, String> 
 /// # Errors
 /// When one is.
 pub fn further(claims: &Map<String, Json>, auth: &config::Auth) -> Result<(), Failure> {
-    let own = ["sub", "roles", &auth.tenant_claim, &auth.roles_claim];
-    match claims.keys().find(|claim| own.contains(&claim.as_str())) {
+    match own_claim(claims, auth) {
         Some(claim) => Err(Failure::usage(format!("the claim `{claim}` is set already"))
             .help("arguments of their own say the tenant, the subject and the roles")),
         None => Ok(()),
     }
-}
-
-/// Something of at most so many characters that can be shown in a line.
-pub fn line(text: &str, longest: usize) -> Result<String, String> {
-    let fits = !text.trim().is_empty() && text.chars().count() <= longest && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned()).ok_or_else(|| format!("expected 1 to {longest} characters, in one line"))
 }
 
 /// A claim with its value.
@@ -110,12 +93,5 @@ mod tests {
         assert!(claim("regions").is_err());
         let twice = by_name(vec![("a".into(), json!(1)), ("b".into(), json!(1)), ("a".into(), json!(2))]);
         assert!(twice.expect_err("twice").contains("`a`"));
-    }
-
-    #[test]
-    fn spans_of_time_are_read() {
-        assert_eq!(span("1h"), Ok(Duration::from_secs(3600)));
-        assert_eq!(span("30d"), Ok(Duration::from_secs(30 * 86400)));
-        assert!(span("0s").is_err() && span("10").is_err() && span("-1h").is_err());
     }
 }

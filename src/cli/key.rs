@@ -10,11 +10,8 @@ use serde_json::Value as Json;
 use super::failure::{Failure, note};
 use super::{caller, columns, print};
 use crate::app::App;
-use crate::auth::{ApiKey, Event, MadeKey, report};
+use crate::auth::{ApiKey, Event, KeyWish};
 use crate::config::Config;
-
-/// Characters of a key's name.
-const LONGEST_NAME: usize = 100;
 
 /// Make, list and revoke API keys: tokens for programs, which hold until they are revoked
 ///
@@ -39,7 +36,7 @@ pub struct Create {
     #[arg(long, value_name = "TENANT", value_parser = caller::tenant)]
     tenant: TenantId,
     /// What it is called in lists
-    #[arg(long, value_name = "NAME", value_parser = name)]
+    #[arg(long, value_name = "NAME")]
     name: String,
     /// Whom it stands for, the claim `sub` [default: key:NAME]
     #[arg(long, value_name = "SUBJECT")]
@@ -94,17 +91,11 @@ impl Create {
     async fn run(self, app: &App) -> Result<(), Failure> {
         let Self { tenant, name, subject, roles, claims, expires } = self;
         let claims = caller::by_name(claims).map_err(Failure::usage)?;
-        caller::further(&claims, &app.config.auth)?;
-        let created_ms = app.ports.clock.now_ms();
-        let expires_ms =
-            expires.map(|span| created_ms.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
-        let MadeKey { id, text, digest } = MadeKey::new(&tenant);
-        let subject = subject.unwrap_or_else(|| format!("key:{name}"));
-        let (revoked_ms, used_ms) = (None, None);
-        let key = ApiKey { id, name, subject, roles, claims, digest, created_ms, expires_ms, revoked_ms, used_ms };
+        let wish = KeyWish { name, subject, roles, claims, expires };
+        let (key, text) = wish.make(&tenant, &app.config.auth, app.ports.clock.now_ms()).map_err(Failure::usage)?;
         app.credentials.add_key(&tenant, &key).await?;
-        report(&tenant, Event::KeyMade(&key.id, &key.name));
         print(format_args!("{text}\n"));
+        app.tell(&tenant, Event::KeyMade(&key.id, &key.name)).await?;
         note(&format!("the key {} of {tenant} is not shown again; revoke it with `quipu key revoke`", key.id));
         Ok(())
     }
@@ -145,7 +136,7 @@ impl Revoke {
     async fn run(self, app: &App) -> Result<(), Failure> {
         let Self { tenant, id } = self;
         if app.credentials.revoke_key(&tenant, &id, app.ports.clock.now_ms()).await? {
-            report(&tenant, Event::KeyRevoked(&id));
+            app.tell(&tenant, Event::KeyRevoked(&id)).await?;
             let within = app.config.auth.recheck;
             print(format_args!("{id} is revoked; servers notice within {within:?} (auth.recheck)\n"));
             return Ok(());
@@ -156,9 +147,4 @@ impl Revoke {
                 .help(format!("`quipu key list --tenant {tenant}` shows them"))),
         }
     }
-}
-
-/// What a key may be called: something that can be shown in a line.
-fn name(text: &str) -> Result<String, String> {
-    caller::line(text, LONGEST_NAME)
 }

@@ -10,7 +10,8 @@ use super::failure::Failure;
 use super::print;
 use crate::app::App;
 use crate::config::Config;
-use crate::{http, ops};
+use crate::http::{self, Listeners};
+use crate::ops;
 
 /// Serve every published tenant until stopped
 ///
@@ -23,7 +24,7 @@ Examples:
   quipu serve --config /etc/quipu/quipu.toml --listen 0.0.0.0:8080
   QUIPU_AUTH_SECRET_FILE=/run/secrets/quipu quipu serve
 
-Paths: /graphql, /auth/session, /auth/sign-in, /auth/refresh, /auth/sign-out, /playground, /healthz, /readyz, /metrics")]
+Paths: /graphql, /auth/session, /auth/sign-in, /auth/refresh, /auth/sign-out, /playground, /healthz, /readyz, /metrics;\n/admin/v1 where `admin.enabled` is set")]
 pub struct Serve {
     /// Where to listen; port 0 takes any free one [default: server.listen of the settings]
     #[arg(long, value_name = "ADDR:PORT")]
@@ -40,16 +41,24 @@ impl Serve {
         config.cursor_key()?;
         let is_encrypted = http::Tls::of(&config)?.is_some();
         let listener = listen(config.server.listen).await?;
+        let admin = match config.admin.listen.filter(|_| config.admin.enabled) {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let is_open = !(is_encrypted || config.tls.by_proxy || config.server.listen.ip().is_loopback());
         let app = App::open(config).await?;
-        announce(&listener, if is_encrypted { "https" } else { "http" })?;
+        let scheme = if is_encrypted { "https" } else { "http" };
+        announce(&listener, scheme)?;
         if is_open {
             tracing::warn!(
                 "tokens and answers can be read on their way: other machines can reach this address, and there is no TLS; set \
                  `tls.certificate` and `tls.key`, or `tls.by_proxy = true` where a proxy sees to it"
             );
         }
-        app.serve(listener, stop_signal()).await?;
+        if let Some(admin) = &admin {
+            announce_admin(admin, scheme)?;
+        }
+        app.serve(Listeners { main: listener, admin }, stop_signal()).await?;
         Ok(())
     }
 }
@@ -74,10 +83,18 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// Says on standard output where requests are answered.
 pub fn announce(listener: &TcpListener, scheme: &str) -> Result<SocketAddr, Failure> {
-    let address =
-        listener.local_addr().map_err(|error| Failure::store(format!("the listener has no address: {error}")))?;
+    let address = address(listener)?;
     print(format_args!("quipu serves on {scheme}://{address}\n"));
     Ok(address)
+}
+
+fn announce_admin(listener: &TcpListener, scheme: &str) -> Result<(), Failure> {
+    print(format_args!("the admin API is on {scheme}://{}/admin/v1\n", address(listener)?));
+    Ok(())
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener.local_addr().map_err(|error| Failure::store(format!("the listener has no address: {error}")))
 }
 
 /// Done when the process is asked to stop.

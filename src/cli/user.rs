@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::failure::Failure;
 use super::{caller, columns, print};
 use crate::app::App;
-use crate::auth::{self, Event, LONGEST_PASSWORD, Passwords, User, report};
+use crate::auth::{self, Event, LONGEST_PASSWORD, Passwords, User};
 use crate::config::{Config, Secret};
 
 /// Characters of a user's name.
@@ -102,7 +102,7 @@ impl Add {
         let now = app.ports.clock.now_ms();
         let user = User { name, roles, claims, password, created_ms: now, changed_ms: now };
         app.credentials.add_user(&tenant, &user).await?;
-        report(&tenant, Event::UserAdded(&user.name));
+        app.tell(&tenant, Event::UserAdded(&user.name)).await?;
         print(format_args!("{} may sign in to {tenant}\n", user.name));
         Ok(())
     }
@@ -136,7 +136,7 @@ async fn change(app: &App, who: &Named, change: impl FnOnce(&mut User)) -> Resul
     if !app.credentials.change_user(&who.tenant, &user).await? {
         return Err(nobody(who));
     }
-    report(&who.tenant, Event::UserChanged(&who.name));
+    app.tell(&who.tenant, Event::UserChanged(&who.name)).await?;
     print(format_args!("{} is changed, and signed out everywhere\n", who.name));
     Ok(())
 }
@@ -145,7 +145,7 @@ async fn remove(app: &App, who: &Named) -> Result<(), Failure> {
     if !app.credentials.remove_user(&who.tenant, &who.name, app.ports.clock.now_ms()).await? {
         return Err(nobody(who));
     }
-    report(&who.tenant, Event::UserRemoved(&who.name));
+    app.tell(&who.tenant, Event::UserRemoved(&who.name)).await?;
     print(format_args!("{} is removed, and signed out everywhere\n", who.name));
     Ok(())
 }

@@ -42,6 +42,7 @@ impl Form for Texts {
 
 impl Form for TenantId {
     const EXPECTED: &'static str = "the name of a tenant";
+    const EXAMPLE: &'static str = "\"ops\"";
 
     fn take(raw: &Raw<'_>) -> Option<Self> {
         Self::parse(raw.text()?)

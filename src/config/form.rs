@@ -159,6 +159,7 @@ impl Form for PathBuf {
 
 impl Form for SocketAddr {
     const EXPECTED: &'static str = "an address and port like \"127.0.0.1:8080\"";
+    const EXAMPLE: &'static str = "\"127.0.0.1:8081\"";
 
     fn take(raw: &Raw<'_>) -> Option<Self> {
         raw.text()?.trim().parse().ok()

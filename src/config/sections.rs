@@ -408,6 +408,17 @@ sections! {
         demo_tokens: Option<PathBuf> = None;
     }
 
+    /// The admin API at /admin/v1: tenants, ontologies, keys, plans and the audit trail, for the programs of whoever runs the gateway.
+    admin: Admin {
+        /// Whether it is served.
+        enabled: bool = false;
+        /// An address and port of its own to listen on; when not set, it is served where everything else is.
+        listen: Option<SocketAddr> = None;
+        /// The tenant whose callers may administer all tenants, when they have the role "operator"; when not set, nobody may. Callers
+        /// with the role "tenant-admin" administer their own tenant in any case.
+        operators: Option<TenantId> = None;
+    }
+
     /// The log, written to standard error.
     logs: Logs {
         /// "text" for people, "json" for machines.

@@ -212,7 +212,7 @@ async fn answer_one(
 ) -> Result<Response, Refusal> {
     let meter = asking.meter.clone();
     let answered = async {
-        count(&asking).await?;
+        state.count(caller, asking.meter.as_ref()).await?;
         let _place = state.enter(caller, 1, operation.most.is_none(), asking.deadline).await?;
         run(state, caller, operation, asking).await
     };
@@ -223,15 +223,13 @@ async fn answer_one(
     Ok(response)
 }
 
-/// Counts an operation before anything is done for it.
-async fn count(asking: &Asking) -> Result<(), Fault> {
-    match &asking.meter {
-        Some(meter) => meter.operation().await,
-        None => Ok(()),
-    }
-}
-
 impl AppState {
+    /// Counts an operation before anything is done for it.
+    pub(super) async fn count(&self, caller: &Caller, meter: Option<&Arc<Meter>>) -> Result<(), Fault> {
+        let Some(meter) = meter else { return Ok(()) };
+        meter.operation().await.inspect_err(|fault| self.refused_of(caller, fault.code()))
+    }
+
     /// Places among those at work, as soon as it is the caller's turn; with `first` before those of the tenant's operations that have
     /// none.
     pub(super) async fn enter(
@@ -263,7 +261,7 @@ async fn answer_batch(
     let operations: Vec<_> = operations.into_iter().map(|one| state.with_document(caller, one)).collect();
     let in_order = operations.iter().flatten().any(|one| kind_of(&one.query, one.name.as_deref()) != Kind::Query);
     let runs = operations.into_iter().map(async |operation| {
-        count(&asking).await?;
+        state.count(caller, asking.meter.as_ref()).await?;
         run(state, caller, operation?, asking.clone()).await
     });
     let answers = if in_order {

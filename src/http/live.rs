@@ -63,9 +63,7 @@ impl Place {
     /// Counts the operation and finds a place for it, or says that there is none. `transport` is for the metrics.
     pub async fn enter(state: &AppState, live: &Live, transport: &'static str) -> Result<Self, Fault> {
         let Live { caller, operation, meter, .. } = live;
-        if let Some(meter) = meter {
-            meter.operation().await?;
-        }
+        state.count(caller, meter.as_ref()).await?;
         if kind_of(&operation.query, operation.name.as_deref()) == Kind::Subscription {
             let stream = Some(state.streams.enter(&caller.principal.tenant)?);
             let counted = state.metrics.stream(transport);

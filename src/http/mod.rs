@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 mod accept;
+mod admin;
 mod admission;
 mod caller;
 mod cookies;
@@ -37,6 +38,7 @@ mod streams;
 mod tls;
 mod tries;
 
+pub use admin::Administration;
 pub use gateway::{Absent, Condition, Gateway, Probe, Readiness, TenantApi};
 pub use layers::current_request;
 pub use state::{AppState, Parts};
@@ -44,9 +46,22 @@ pub use tls::Tls;
 
 use reply::Refusal;
 
+/// Where a server listens.
+pub struct Listeners {
+    /// For everything.
+    pub main: TcpListener,
+    /// For the admin API, where that has a place of its own.
+    pub admin: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(main: TcpListener) -> Self {
+        Self { main, admin: None }
+    }
+}
+
 /// Serves until `shutdown` is done; then stops to accept, ends streams, and lets requests finish for as long as `server.drain` says.
-pub async fn serve(listener: TcpListener, state: Arc<AppState>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let router = router(&state);
+pub async fn serve(listeners: Listeners, state: Arc<AppState>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     // A task of its own, which ends with the server: it may be busy with a key set while connections are accepted.
     let mut keeping = JoinSet::new();
     let keeper = state.clone();
@@ -54,14 +69,31 @@ pub async fn serve(listener: TcpListener, state: Arc<AppState>, shutdown: impl F
     if let Some(tls) = &state.tls {
         keeping.spawn(tls.clone().follow(state.config.server.reload));
     }
-    let served = accept::serve(listener, router, &state, shutdown).await;
+    let Listeners { main, admin } = listeners;
+    let mut stopping = state.stopping.subscribe();
+    let apart = admin.is_some();
+    let beside = async {
+        match admin {
+            Some(listener) => {
+                let router = framed(&state, admin::routes(&state).fallback(async || Refusal::no_such_path()));
+                accept::serve(listener, router, &state, state::stopped(&mut stopping)).await
+            }
+            None => Ok(()),
+        }
+    };
+    let served = tokio::try_join!(accept::serve(main, router(&state, !apart), &state, shutdown), beside);
     keeping.shutdown().await;
     state.authenticator.finish().await;
-    served
+    served.map(|_| ())
 }
 
-/// Every path that is served.
-fn router(state: &Arc<AppState>) -> Router {
+/// What happens around every request, whatever it is for.
+fn framed(state: &Arc<AppState>, router: Router) -> Router {
+    router.layer(from_fn_with_state(state.clone(), layers::around))
+}
+
+/// Every path that is served; with the admin API where that has no place of its own.
+fn router(state: &Arc<AppState>, with_admin: bool) -> Router {
     let reads = async || Refusal::method("GET, HEAD");
     let both = async || Refusal::method("GET, HEAD, POST");
     let posts = async || Refusal::method("POST");
@@ -82,5 +114,7 @@ fn router(state: &Arc<AppState>) -> Router {
         Some(cors) => router.layer(cors),
         None => router,
     };
-    router.layer(from_fn_with_state(state.clone(), layers::around))
+    // Behind that layer: pages of other origins have no business there.
+    let router = if with_admin { router.merge(admin::routes(state)) } else { router };
+    framed(state, router)
 }

@@ -19,7 +19,11 @@ impl AppState {
     ///
     /// # Errors
     /// `PERSISTED_QUERY_NOT_FOUND`, `PERSISTED_QUERY_MISMATCH`, `UNKNOWN_DOCUMENT`.
-    pub(super) fn with_document(&self, caller: &Caller, mut operation: Operation) -> Result<Operation, Fault> {
+    pub(super) fn with_document(&self, caller: &Caller, operation: Operation) -> Result<Operation, Fault> {
+        self.document_of(caller, operation).inspect_err(|fault| self.refused_of(caller, fault.code()))
+    }
+
+    fn document_of(&self, caller: &Caller, mut operation: Operation) -> Result<Operation, Fault> {
         let plan = self.config.plan(&caller.principal.tenant);
         let mode = plan.documents;
         if operation.named.is_none() && mode == DocumentMode::Open {

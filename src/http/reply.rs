@@ -6,7 +6,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use quipu_resolvers::fault::{Code, Fault};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// The media type of plain JSON.
 pub(super) const JSON: &str = "application/json; charset=utf-8";
@@ -21,6 +21,8 @@ pub(super) struct Refusal {
     pub message: Cow<'static, str>,
     /// Finds the cause in the log, where that is not shown.
     pub error_id: Option<String>,
+    /// What else `extensions` of the error hold.
+    pub details: Option<Box<Map<String, Value>>>,
     /// Methods to be named in `Allow`.
     pub allow: Option<&'static str>,
     /// What else its headers say.
@@ -30,7 +32,15 @@ pub(super) struct Refusal {
 impl Refusal {
     /// A refusal by HTTP itself, whose codes the engine does not know.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), error_id: None, allow: None, headers: Vec::new() }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            error_id: None,
+            details: None,
+            allow: None,
+            headers: Vec::new(),
+        }
     }
 
     /// A request that is not what the protocol asks for.
@@ -68,8 +78,11 @@ impl Refusal {
     }
 
     /// The one error.
-    pub fn error(&self) -> serde_json::Value {
+    pub fn error(&self) -> Value {
         let mut extensions = json!({"code": self.code});
+        for (name, value) in self.details.iter().flat_map(|details| details.iter()) {
+            extensions[name] = value.clone();
+        }
         if let Some(id) = &self.error_id {
             extensions["errorId"] = id.as_str().into();
         }

@@ -15,11 +15,12 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::accept::Connection;
+use super::gateway::Absent;
 use super::graphql::{bounds, read_body};
 use super::reply::Refusal;
 use super::state::AppState;
 use super::{negotiate, operation, origin, sessions};
-use crate::auth::{Denied, Event, Given, report};
+use crate::auth::{Denied, Ear, Event, Given, report};
 use crate::config::Secret;
 
 /// Bytes of a body.
@@ -60,11 +61,15 @@ async fn sign_in(state: &AppState, head: &Head, body: Body) -> Result<Given, Ref
     // A name that none can have is refused like one that nobody has.
     let tenant = TenantId::parse(&wanted.tenant);
     let refused = |cause: &str| {
+        let event = Event::SignInRefused(&wanted.user, address, cause);
         if let Some(tenant) = &tenant {
-            report(tenant, Event::SignInRefused(&wanted.user, address, cause));
+            report(tenant, event);
         }
-        if let Some(watching) = &state.watching {
-            watching.credentials_refused(cause);
+        let is_there = |tenant: &&TenantId| !matches!(state.gateway.api(tenant), Err(Absent::Unknown));
+        match (&state.watching, tenant.as_ref().filter(is_there)) {
+            (Some(watching), Some(tenant)) => watching.hear(tenant, event),
+            (Some(watching), None) => watching.credentials_refused(cause),
+            (None, _) => {}
         }
     };
     if let Some(address) = address

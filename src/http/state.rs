@@ -7,6 +7,7 @@ use axum::http::HeaderValue;
 use quipu_resolvers::ports::{Clock, Counters};
 use tokio::sync::watch;
 
+use super::admin::Administration;
 use super::admission::Admission;
 use super::gateway::{Gateway, Readiness};
 use super::health::Probed;
@@ -15,7 +16,7 @@ use super::streams::Streams;
 use super::tls::Tls;
 use super::tries::Tries;
 use crate::audit::watching::Watching;
-use crate::auth::{Authenticator, Credentials};
+use crate::auth::{Authenticator, Credentials, Deaf, Ear};
 use crate::config::{self, Config, ConfigError};
 use crate::ops::Metrics;
 
@@ -27,6 +28,8 @@ pub struct Parts {
     pub gateway: Arc<dyn Gateway>,
     /// Sees what is refused before an API is asked, for the audit trail.
     pub watching: Option<Watching>,
+    /// What the admin API works on, where it is served.
+    pub administration: Option<Arc<Administration>>,
     /// How the stores and the model are.
     pub readiness: Arc<dyn Readiness>,
     /// What is kept of API keys.
@@ -44,6 +47,7 @@ pub struct AppState {
     pub(super) config: Config,
     pub(super) gateway: Arc<dyn Gateway>,
     pub(super) watching: Option<Watching>,
+    pub(super) administration: Option<Arc<Administration>>,
     pub(super) readiness: Arc<dyn Readiness>,
     pub(super) probed: Probed,
     pub(super) clock: Arc<dyn Clock>,
@@ -66,8 +70,11 @@ pub struct AppState {
 impl AppState {
     /// Fails when the configuration has no key to verify tokens with, or names a certificate or a file of tokens that cannot be used.
     pub fn new(parts: Parts) -> Result<Arc<Self>, ConfigError> {
-        let Parts { config, gateway, watching, readiness, credentials, counters, clock, metrics } = parts;
-        let authenticator = Authenticator::new(&config, clock.clone())?.with_stored(&config, credentials)?;
+        let Parts { config, gateway, watching, administration, readiness, credentials, counters, clock, metrics } =
+            parts;
+        let authenticator = Authenticator::new(&config, clock.clone())?;
+        let ear: Arc<dyn Ear> = watching.clone().map_or(Arc::new(Deaf) as Arc<dyn Ear>, |watching| Arc::new(watching));
+        let authenticator = authenticator.with_stored(&config, credentials, ear)?;
         let tries = Tries::new(&config.passwords, counters.clone());
         let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue);
         let streams = Streams::new(config.live.per_tenant);
@@ -79,6 +86,7 @@ impl AppState {
             config,
             gateway,
             watching,
+            administration,
             readiness,
             probed: Probed::default(),
             clock,

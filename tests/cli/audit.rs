@@ -158,3 +158,84 @@ async fn the_settings_say_what_is_kept() {
     running.stop();
     assert_eq!(records(&quipu, &["--tenant", "farm"]).len(), 1);
 }
+
+/// What is done to keys, users and sessions, and what is refused before the engine is asked.
+#[tokio::test]
+async fn what_is_done_to_credentials_is_kept_and_what_is_refused_at_the_door() {
+    let quipu = Quipu::empty();
+    published(&quipu);
+    quipu.file(
+        "quipu.toml",
+        "[auth]\nsecret_file = \"secret\"\n[embedding]\nmodel = \"none\"\n[passwords]\nmemory = \"1MiB\"\niterations = 1\n\
+         [sessions]\ngrace = \"0s\"\n[tenants]\ndocuments = \"known-only\"\nrequests_per_hour = 2\n",
+    );
+    let user = |args: &[&str], password: &str| {
+        let ended = quipu.run_reading(&[&["user"], args, &["--tenant", "farm", "--name", "ada"]].concat(), password);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    };
+    user(&["add", "--role", "admin"], "correct horse battery\n");
+    let made = quipu.run(&["key", "create", "--tenant", "farm", "--name", "nightly"]);
+    let key = made.out.trim().to_owned();
+    assert_eq!(quipu.run(&["key", "revoke", "--tenant", "farm", key.split('.').nth(1).expect("an id")]).code, Some(0));
+    let running = quipu.start(&SERVE);
+    let client = reqwest::Client::new();
+    let at = |path: &str| client.post(format!("http://{}{path}", running.address)).header("quipu-csrf", "1");
+    let sign_in = async |tenant: &str, password: &str| {
+        let body = json!({"tenant": tenant, "user": "ada", "password": password});
+        at("/auth/sign-in").json(&body).send().await.expect("it answers")
+    };
+    assert_eq!(sign_in("farm", "wrong").await.status(), 401);
+    assert_eq!(sign_in("nobody", "wrong").await.status(), 401);
+    let signed_in = sign_in("farm", "correct horse battery").await;
+    assert_eq!(signed_in.status(), 200);
+    let cookies: Vec<String> = signed_in
+        .headers()
+        .get_all("set-cookie")
+        .iter()
+        .filter_map(|cookie| Some(cookie.to_str().ok()?.split(';').next()?.to_owned()))
+        .collect();
+    let refresh =
+        async || at("/auth/refresh").header("cookie", cookies.join("; ")).send().await.expect("it answers").status();
+    assert_eq!(
+        (refresh().await.as_u16(), refresh().await.as_u16()),
+        (200, 401),
+        "a token that comes back ends the session"
+    );
+    let eva = quipu.token("farm", &["--subject", "eva"]);
+    post(&running, &eva, json!({"query": "{ farms { id } }"})).await;
+    let mut socket = Client::at(running.address, Some("graphql-transport-ws"), None).await;
+    socket.init(&eva).await;
+    socket.subscribe("1", "{ farms { id } }").await;
+    assert_eq!(socket.receive().await["type"], "error");
+    drop(socket);
+    // Documents that are not let through are not counted; those that are, are.
+    quipu.file("query.graphql", "{ farms { id } }");
+    assert_eq!(quipu.run(&["documents", "publish", "--tenant", "farm", "query.graphql"]).code, Some(0));
+    let is_limited = |answer: &Json| answer["errors"][0]["extensions"]["code"] == "RATE_LIMITED";
+    running.soon(&eva, "{ farms { id } }", |answer| answer["errors"].is_null() || is_limited(answer)).await;
+    running.soon(&eva, "{ farms { id } }", is_limited).await;
+    running.stop();
+    let found = records(&quipu, &["--tenant", "farm"]);
+    let mut told: Vec<Json> =
+        found.iter().map(|one| json!([one["who"], one["action"], one["decision"], one["codes"]])).collect();
+    let refused = |code: &str| json!(["eva", "operation", "refused", [code]]);
+    told.dedup();
+    let unknown = told.iter().filter(|one| **one == refused("UNKNOWN_DOCUMENT")).count();
+    assert!(unknown >= 1 && told.contains(&refused("RATE_LIMITED")), "{told:#?}");
+    told.retain(|one| one[0] != "eva");
+    let cli = "the command line";
+    let expected = [
+        json!([cli, "user.add", "allowed", null]),
+        json!([cli, "key.create", "allowed", null]),
+        json!([cli, "key.revoke", "allowed", null]),
+        json!([null, "session.sign-in", "refused", ["wrong name or password"]]),
+        json!(["ada", "session.begin", "allowed", null]),
+        json!(["ada", "session.refresh", "refused", ["a token to refresh with was used twice"]]),
+    ];
+    assert_eq!(told, expected, "{found:#?}");
+    let key_made = &found[1]["variables"];
+    assert!(key_made["name"] == "nightly" && !key_made.to_string().contains(&key[40..]), "{key_made}");
+    let gateway = records(&quipu, &["--gateway"]);
+    let codes: Vec<&Json> = gateway.iter().map(|record| &record["codes"][1]).collect();
+    assert!(codes.contains(&&json!("wrong name or password")), "whoever names a tenant that is none: {codes:?}");
+}

@@ -1,5 +1,6 @@
 //! The real binary: exit codes, messages, and what one command does for the next.
 
+mod admin;
 mod audit;
 mod commands;
 mod demo;

@@ -94,6 +94,7 @@ async fn start_all(
     change(&mut config);
     let parts = Parts {
         watching: None,
+        administration: None,
         config: config.clone(),
         gateway,
         readiness: Arc::new(health),
@@ -106,7 +107,7 @@ async fn start_all(
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let served = tokio::spawn(serve(listener, state, async move {
+    let served = tokio::spawn(serve(listener.into(), state, async move {
         let _ = stopped.await;
     }));
     let stop = Stop(Some(stop));

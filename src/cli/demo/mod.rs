@@ -74,7 +74,7 @@ impl Demo {
                 "everything but search by meaning works; `make setup` fetches the library of the model, and a restart embeds",
             );
         }
-        app.serve(listener, serve::stop_signal()).await?;
+        app.serve(listener.into(), serve::stop_signal()).await?;
         Ok(())
     }
 }

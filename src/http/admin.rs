@@ -1,0 +1,364 @@
+//! `/admin/v1`: what whoever runs the gateway does to tenants, ontologies, keys and plans, and what the audit trail tells.
+//!
+//! A call is one of a table ([`routes`]), each with the name under which the audit trail has it and with who may make it. One function ([`run`])
+//! takes all of them: it asks for credentials, looks at rights, reads the body, has the work done, and notes in the audit trail what came of
+//! it. No call is in nobody's reach but through it.
+//!
+//! An operator is a caller of the tenant that `admin.operators` names, with the role `operator`: an identity provider that speaks for another
+//! tenant can hand out roles as it likes and makes no operators. Whoever has the role `tenant-admin` administers their own tenant. Everybody
+//! else is refused in the same words, whether there is such a tenant or not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Query, RawPathParams, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts as Head;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use quipu_resolvers::Ports;
+use quipu_resolvers::fault::{Code, Fault};
+use quipu_resolvers::guard::{Principal, TenantId};
+use quipu_resolvers::value::scalar;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+use tokio::time::Instant;
+
+use super::graphql::{bounds, read_body};
+use super::reply::{JSON, Refusal};
+use super::state::AppState;
+use super::{negotiate, operation};
+use crate::audit::watching::Act;
+use crate::audit::{Trail, Whose};
+use crate::auth::{self, Credentials};
+use crate::tenants::Tenants;
+
+mod keys;
+mod ontologies;
+mod trail;
+
+/// The role of whoever may administer all tenants.
+const OPERATOR: &str = "operator";
+/// The role of whoever may administer their own tenant.
+const TENANT_ADMIN: &str = "tenant-admin";
+
+/// What calls work on.
+pub struct Administration {
+    /// The stores.
+    pub ports: Ports,
+    /// The tenants that are served.
+    pub tenants: Arc<Tenants>,
+    /// What is kept of keys.
+    pub credentials: Arc<dyn Credentials>,
+    /// The audit trail.
+    pub trail: Arc<dyn Trail>,
+}
+
+/// Who may make a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum May {
+    /// Operators.
+    Operators,
+    /// Operators, and whoever administers the tenant in the path; without one, any tenant.
+    Admins,
+}
+
+/// A call that is allowed.
+pub(super) struct Call {
+    state: Arc<AppState>,
+    admin: Arc<Administration>,
+    /// What the path names, the tenant excepted.
+    path: HashMap<String, String>,
+    tenant: Option<TenantId>,
+    query: HashMap<String, String>,
+    body: Json,
+}
+
+/// What came of a call.
+pub(super) struct Done {
+    status: StatusCode,
+    body: Json,
+    /// What the audit trail is told besides what the path says.
+    about: Map<String, Json>,
+}
+
+type Outcome = Result<Done, Refusal>;
+
+impl Done {
+    /// An answer, and nothing to be told about it.
+    fn with(body: Json) -> Self {
+        Self { status: StatusCode::OK, body, about: Map::new() }
+    }
+
+    /// The same; something was made.
+    fn created(body: Json) -> Self {
+        Self { status: StatusCode::CREATED, ..Self::with(body) }
+    }
+
+    /// The audit trail is told this as well.
+    fn about(mut self, name: &str, value: impl Into<Json>) -> Self {
+        self.about.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl Call {
+    /// The tenant that it is about, which exists.
+    ///
+    /// # Errors
+    /// When the path names none.
+    fn tenant(&self) -> Result<&TenantId, Refusal> {
+        self.tenant.as_ref().ok_or_else(Refusal::no_such_path)
+    }
+
+    fn path(&self, name: &str) -> &str {
+        self.path.get(name).map_or("", String::as_str)
+    }
+
+    /// The body in the form that the call expects.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        T::deserialize(&self.body).map_err(|error| Refusal::bad_request(format!("the body: {error}")))
+    }
+
+    /// A parameter of the URL, if it is there.
+    ///
+    /// # Errors
+    /// When it has another form.
+    fn parameter<T: std::str::FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Refusal> {
+        let Some(text) = self.query.get(name) else { return Ok(None) };
+        let wrong = |_| Refusal::bad_request(format!("the parameter `{name}` must be {expected}"));
+        text.parse().map(Some).map_err(wrong)
+    }
+
+    /// Refuses parameters of the URL that mean nothing here: one with a typing error would be ignored otherwise.
+    ///
+    /// # Errors
+    /// When there is one.
+    fn knows(&self, parameters: &[&str]) -> Result<(), Refusal> {
+        match self.query.keys().find(|name| !parameters.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(_) if parameters.is_empty() => Err(Refusal::bad_request("the call takes no parameters in its URL")),
+            Some(name) => {
+                let message = format!("there is no parameter {name:?} here; there are {}", parameters.join(", "));
+                Err(Refusal::bad_request(message))
+            }
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.admin.ports.clock.now_ms()
+    }
+}
+
+/// Something that is not there.
+fn not_found(what: String) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, Code::NotFound.as_str(), what)
+}
+
+/// A GraphQL request in which something is wrong is a bad one whatever that is; here paths name what is not there, or in the way.
+fn of_resources(refusal: Refusal) -> Refusal {
+    let status = match refusal.code {
+        code if code == Code::NotFound.as_str() => StatusCode::NOT_FOUND,
+        code if code == Code::Conflict.as_str() => StatusCode::CONFLICT,
+        _ => refusal.status,
+    };
+    Refusal { status, ..refusal }
+}
+
+/// A time, where there is one.
+fn stamp(at_ms: Option<i64>) -> Json {
+    at_ms.map_or(Json::Null, |at| scalar::stamp_ms(at).into())
+}
+
+/// All calls.
+pub(super) fn routes(state: &Arc<AppState>) -> Router {
+    use May::{Admins, Operators};
+    let gets = async || Refusal::method("GET, HEAD");
+    let posts = async || Refusal::method("POST");
+    let both = async || Refusal::method("GET, HEAD, POST");
+    let deletes = async || Refusal::method("DELETE");
+    let tenant = Router::new()
+        .route("/ontology", get(call("ontology.show", Admins, ontologies::show)).fallback(gets))
+        .route("/ontology/diff", post(call("ontology.diff", Admins, ontologies::compare)).fallback(posts))
+        .route(
+            "/keys",
+            get(call("key.list", Admins, keys::list)).post(call("key.create", Admins, keys::create)).fallback(both),
+        )
+        .route("/keys/{key}", delete(call("key.revoke", Admins, keys::revoke)).fallback(deletes))
+        .route("/audit", get(call("audit.list", Admins, trail::list)).fallback(gets))
+        .route("/audit/verify", get(call("audit.verify", Admins, trail::verify)).fallback(gets));
+    let all = Router::new()
+        .route("/ontology/check", post(call("ontology.check", Admins, ontologies::check)).fallback(posts))
+        .route("/audit", get(call("audit.list", Operators, trail::list)).fallback(gets))
+        .route("/audit/verify", get(call("audit.verify", Operators, trail::verify)).fallback(gets))
+        .nest("/tenants/{tenant}", tenant);
+    Router::new().nest("/admin/v1", all).with_state(state.clone())
+}
+
+/// A call of the table: its name in the audit trail, who may make it, and what it does.
+fn call<W, F>(
+    action: &'static str,
+    may: May,
+    work: W,
+) -> impl Fn(State<Arc<AppState>>, RawPathParams, Request) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static
+where
+    W: Fn(Call) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    move |State(state), path, request| {
+        let work = work.clone();
+        let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let (head, body) = request.into_parts();
+        async move { answer(run(&state, (action, may), path, &head, body, work).await) }.boxed()
+    }
+}
+
+fn answer(outcome: Outcome) -> Response {
+    match outcome {
+        Ok(Done { status, body, .. }) => {
+            (status, [(CONTENT_TYPE, HeaderValue::from_static(JSON))], body.to_string()).into_response()
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn run<W, F>(
+    state: &Arc<AppState>,
+    (action, may): (&'static str, May),
+    mut path: HashMap<String, String>,
+    head: &Head,
+    body: Body,
+    work: W,
+) -> Outcome
+where
+    W: Fn(Call) -> F,
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    let Some(admin) = &state.administration else { return Err(Refusal::no_such_path()) };
+    let deadline = Instant::now() + state.config.server.request_timeout;
+    let _place = state.admission.enter_unknown(deadline).await?;
+    // No cookies: nothing that a page of somebody else could make a browser send.
+    let verified = match auth::bearer_of(&head.headers) {
+        Ok(token) => state.verified(token).await,
+        Err(denied) => Err(denied),
+    };
+    let who = verified.map_err(|denied| state.refused(denied))?.principal;
+    let named = path.remove("tenant");
+    let mut about: Map<String, Json> = path.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    let note = async |whose, about, refused: Option<&Refusal>| {
+        if let Some(watching) = &state.watching {
+            watching.administered(whose, &who, Act { action, about }, refused.map(|refusal| refusal.code)).await;
+        }
+    };
+    let rights = Rights::of(&who, state.config.admin.operators.as_ref());
+    if !rights.suffice(may, &who.tenant, named.as_deref()) {
+        let refusal = forbidden();
+        state.metrics.refused(refusal.code);
+        // In the gateway's own chain: no stranger writes into that of a tenant, and there may be none of this name.
+        about.extend(named.map(|tenant| ("tenant".to_owned(), tenant.into())));
+        about.insert("callerTenant".to_owned(), who.tenant.as_str().into());
+        note(Whose::Gateway, about, Some(&refusal)).await;
+        return Err(refusal);
+    }
+    let mut tenant = None;
+    let worked = async {
+        if let Some(name) = named.as_deref() {
+            tenant = Some(admin.tenant(name).await?);
+        }
+        let call = Call {
+            state: state.clone(),
+            admin: admin.clone(),
+            path,
+            tenant: tenant.clone(),
+            query: parameters(head)?,
+            body: content(state, head, body, deadline).await?,
+        };
+        // A task of its own: whoever goes away in the middle interrupts nothing, and the trail is told what came of it.
+        tokio::spawn(work(call)).await.map_err(|error| Fault::internal("admin", error))?
+    };
+    let worked = worked.await;
+    let whose = tenant.map_or(Whose::Gateway, Whose::Tenant);
+    if rights.operator && whose != Whose::Gateway {
+        about.insert("callerTenant".to_owned(), who.tenant.as_str().into());
+    }
+    match worked.map_err(of_resources) {
+        Ok(mut done) => {
+            about.append(&mut done.about);
+            note(whose, about, None).await;
+            Ok(done)
+        }
+        Err(refusal) => {
+            state.metrics.refused(refusal.code);
+            note(whose, about, Some(&refusal)).await;
+            Err(refusal)
+        }
+    }
+}
+
+/// What roles let somebody do.
+struct Rights {
+    operator: bool,
+    /// Of their own tenant.
+    admin: bool,
+}
+
+impl Rights {
+    fn of(who: &Principal, operators: Option<&TenantId>) -> Self {
+        let roles = who.claims["roles"].as_array();
+        let has = |role: &str| roles.is_some_and(|roles| roles.iter().any(|one| one == role));
+        let of_operators = operators == Some(&who.tenant);
+        // Whoever administers the tenant of the operators could make themselves one.
+        Self { operator: of_operators && has(OPERATOR), admin: !of_operators && has(TENANT_ADMIN) }
+    }
+
+    fn suffice(&self, may: May, own: &TenantId, tenant: Option<&str>) -> bool {
+        self.operator || (may == May::Admins && self.admin && tenant.is_none_or(|tenant| tenant == own.as_str()))
+    }
+}
+
+/// The one answer to whoever may not.
+fn forbidden() -> Refusal {
+    let message = "only operators may do this, and with the role tenant-admin whoever administers the tenant";
+    Fault::client(Code::Forbidden, message).into()
+}
+
+impl Administration {
+    /// The tenant of a name.
+    ///
+    /// # Errors
+    /// When there is none.
+    async fn tenant(&self, name: &str) -> Result<TenantId, Refusal> {
+        let unknown = || not_found(format!("there is no tenant {name:?}"));
+        let tenant = TenantId::parse(name).ok_or_else(unknown)?;
+        self.ports.metadata.ontology(&tenant).await?.map(|_| tenant).ok_or_else(unknown)
+    }
+}
+
+fn parameters(head: &Head) -> Result<HashMap<String, String>, Refusal> {
+    let unreadable = |_| Refusal::bad_request("the query of the URL cannot be read");
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&head.uri).map_err(unreadable)?;
+    let count = pairs.len();
+    let parameters: HashMap<_, _> = pairs.into_iter().collect();
+    if parameters.len() < count {
+        return Err(Refusal::bad_request("a parameter of the URL occurs twice"));
+    }
+    Ok(parameters)
+}
+
+/// The body as JSON; null where there is none to be.
+async fn content(state: &AppState, head: &Head, body: Body, deadline: Instant) -> Result<Json, Refusal> {
+    if !matches!(head.method, Method::POST | Method::PUT) {
+        return Ok(Json::Null);
+    }
+    negotiate::check_body(&head.headers)?;
+    let body = read_body(body, state.config.server.body_bytes.0, deadline).await?;
+    operation::read(&body, bounds(state))
+}
