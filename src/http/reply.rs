@@ -32,15 +32,7 @@ pub(super) struct Refusal {
 impl Refusal {
     /// A refusal by HTTP itself, whose codes the engine does not know.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-            error_id: None,
-            details: None,
-            allow: None,
-            headers: Vec::new(),
-        }
+        Self { status, code, message: message.into(), error_id: None, details: None, allow: None, headers: Vec::new() }
     }
 
     /// A request that is not what the protocol asks for.

@@ -9,7 +9,7 @@ mod import;
 mod issuers;
 mod keeping;
 mod keys;
-mod meaning;
+pub mod meaning;
 mod migrating;
 mod policy;
 pub mod quipu;

@@ -157,3 +157,114 @@ async fn a_password_of_redis_changes_without_a_restart() {
     told(running, "the password has changed");
     say(&["ACL", "DELUSER", &user]).await;
 }
+
+/// A Qdrant of this test alone, whose key changes when it starts again.
+struct Keyed {
+    folder: tempfile::TempDir,
+    ports: [u16; 2],
+    child: std::process::Child,
+}
+
+impl Keyed {
+    /// Started with a key; nothing where there is no program to start.
+    fn start(test: &str, key: &str) -> Option<Self> {
+        address("QUIPU_TEST_QDRANT", test)?;
+        let folder = tempfile::tempdir().expect("a folder");
+        let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let ports = free.each_ref().map(|listener| listener.local_addr().expect("an address").port());
+        drop(free);
+        match Self::spawn(folder.path(), ports, key) {
+            Ok(child) => Some(Self { folder, ports, child }),
+            Err(error) => {
+                eprintln!("skipped, no program to start a Qdrant with ({error}): {test}");
+                None
+            }
+        }
+    }
+
+    fn spawn(folder: &std::path::Path, [grpc, http]: [u16; 2], key: &str) -> std::io::Result<std::process::Child> {
+        let program = std::env::var("QUIPU_QDRANT_PROGRAM").unwrap_or_else(|_| "qdrant".to_owned());
+        let settings = format!(
+            "telemetry_disabled: true\nlog_level: WARN\nstorage:\n  storage_path: ./storage\n  snapshots_path: ./snapshots\n  \
+             wal:\n    wal_capacity_mb: 1\nservice:\n  host: 127.0.0.1\n  grpc_port: {grpc}\n  http_port: {http}\n  \
+             api_key: {key}\n  enable_static_content: false\n"
+        );
+        std::fs::write(folder.join("qdrant.yaml"), settings)?;
+        let mut command = std::process::Command::new(program);
+        command.args(["--config-path", "qdrant.yaml"]).current_dir(folder);
+        command
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        command.spawn()
+    }
+
+    /// Waits until it answers.
+    async fn ready(&self) {
+        let begun = std::time::Instant::now();
+        while tokio::net::TcpStream::connect(("127.0.0.1", self.ports[0])).await.is_err() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "Qdrant does not answer");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+
+    fn again(&mut self, key: &str) {
+        self.end();
+        self.child = Self::spawn(self.folder.path(), self.ports, key).expect("it started before");
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Keyed {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A Qdrant takes another key when it starts again, so meanwhile searches have no vectors; the gateway itself goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_qdrant_changes_without_a_restart() {
+    let test = "servers::rotation::a_key_of_qdrant_changes_without_a_restart";
+    let Some(mut qdrant) = Keyed::start(test, "first-password") else { return };
+    qdrant.ready().await;
+    let quipu = Quipu::empty();
+    let settings = BASIC.replace("[embedding]\nmodel = \"none\"\n", &crate::cli::meaning::embedding());
+    let port = qdrant.ports[0];
+    quipu.file(
+        "quipu.toml",
+        format!("{settings}[vectors]\nurl = \"qdrant://127.0.0.1:{port}\"\nkey_file = \"password\"\n"),
+    );
+    quipu.file("password", "first-password\n");
+    quipu.file("farm.graphql", FARM);
+    let ended = quipu.run(&["ontology", "publish", "--tenant", "farm", "farm.graphql"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let line = r#"{"node":"Farm","id":"f1","properties":{"name":"A","region":"EU","about":"cows in a dairy"}}"#;
+    quipu.file("a.jsonl", line);
+    assert_eq!(quipu.run(&["import", "--tenant", "farm", "a.jsonl"]).code, Some(0));
+    let running = quipu.start(&SERVE);
+    let token = quipu.token("farm", &["--role", "admin"]);
+    let nearest = async || running.ask(&token, "{ farmsSimilar(query: \"milk\", first: 1) { node { id } } }").await;
+    let found = json!({"farmsSimilar": [{"node": {"id": "f1"}}]});
+    assert_eq!(nearest().await["data"], found);
+    qdrant.again("second-password");
+    qdrant.ready().await;
+    let code = nearest().await["errors"][0]["extensions"]["code"].clone();
+    assert!(code.is_string(), "the key is another one");
+    assert_eq!(running.ask(&token, "{ farms { id } }").await["data"], json!({"farms": [{"id": "f1"}]}));
+    quipu.file("password", "second-password\n");
+    let begun = std::time::Instant::now();
+    loop {
+        let answer = nearest().await;
+        if answer["data"] == found {
+            break;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "still {answer}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    until(&running, "passwords", "up").await;
+    told(running, "the password has changed");
+}
