@@ -67,14 +67,13 @@ impl TenantApi for Two {
     }
 }
 
-/// Serves the file to both; a tenant may hold so many places.
-pub async fn serve(world: World, concurrency: &str) {
-    let concurrency = concurrency.parse().expect("a number from 1");
+/// Serves the file to both; in company a tenant holds so many places.
+pub async fn serve(world: World, share: &str) {
+    let share = share.parse().expect("a number from 1");
     let credentials = world.credentials.clone();
     let gateway = Arc::new(Two(Arc::new(world)));
     servers::gateway(gateway, credentials, |config| {
-        config.tenants.concurrency = concurrency;
-        config.server.max_concurrency = config.server.max_concurrency.max(concurrency);
+        config.server.tenant_share = Some(share);
     })
     .await;
 }
@@ -83,26 +82,37 @@ pub async fn serve(world: World, concurrency: &str) {
 pub async fn measure(file: &Path, turns: usize, span: Duration) {
     drop(chain(file).await);
     let mut rows = Vec::new();
-    for concurrency in [1, 2, 4, 16, 64] {
+    for share in [1, 2, 4, 16, 64] {
         let program = std::env::current_exe().expect("this program has a path");
         let mut command = Command::new(program);
-        command.arg("serve-fair").arg(file).arg(concurrency.to_string());
+        command.arg("serve-fair").arg(file).arg(share.to_string());
         let server = Process::spawn(command);
         let (quiet, loud) = (questions("quiet"), questions("loud"));
         let mut alone = Vec::new();
-        let (mut apart, mut together) = (Vec::new(), Vec::new());
+        let (mut apart, mut together, mut flood) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..turns {
             alone.push((now_and_then(&server, &quiet, span).await, None));
             apart.push(beside(&server, &quiet, &loud, span).await);
             together.push(beside(&server, &loud, &loud, span).await);
+            flood.push((load::run(server.address, &loud, FLOOD, span).await, None));
         }
         let calm = median(alone.iter().map(|(load, _)| load.p99));
-        rows.push(row(concurrency, "alone", calm, &alone));
-        rows.push(row(concurrency, "beside the flood of another tenant", calm, &apart));
-        rows.push(row(concurrency, "in one line with the flood", calm, &together));
+        rows.push(row(share, "alone", calm, &alone));
+        rows.push(row(share, "beside the flood of another tenant", calm, &apart));
+        rows.push(row(share, "in one line with the flood", calm, &together));
+        let rate = median(flood.iter().map(|(load, _): &(Load, Option<f64>)| load.rate));
+        let none = || String::new();
+        rows.push(vec![
+            share.to_string(),
+            "nobody: the flood alone".into(),
+            none(),
+            none(),
+            none(),
+            format!("{rate:.0}"),
+        ]);
     }
     let head = [
-        "`tenants.concurrency`",
+        "`server.tenant_share`",
         "who asks now and then",
         "p50 ms",
         "p99 ms",
@@ -145,11 +155,11 @@ async fn beside(server: &Process, quiet: &[Vec<u8>], loud: &[Vec<u8>], span: Dur
     (load, Some(flood.rate))
 }
 
-fn row(concurrency: usize, who: &str, calm: f64, turns: &[(Load, Option<f64>)]) -> Vec<String> {
+fn row(share: usize, who: &str, calm: f64, turns: &[(Load, Option<f64>)]) -> Vec<String> {
     let p99 = median(turns.iter().map(|(load, _)| load.p99));
     let flood: Vec<f64> = turns.iter().filter_map(|(_, rate)| *rate).collect();
     vec![
-        concurrency.to_string(),
+        share.to_string(),
         who.into(),
         format!("{:.2}", median(turns.iter().map(|(load, _)| load.p50))),
         format!("{p99:.2}"),

@@ -43,8 +43,8 @@ async fn main() {
     match (role, file) {
         (Some("serve-ours"), Some(file)) => return servers::ours(data::chain(file).await).await,
         (Some("serve-fair"), Some(file)) => {
-            let concurrency = arguments.get(2).expect("a number");
-            return fair::serve(data::chain(file).await, concurrency).await;
+            let share = arguments.get(2).expect("a number");
+            return fair::serve(data::chain(file).await, share).await;
         }
         (Some("serve-by-hand"), Some(file)) => return servers::by_hand(file).await,
         (Some("serve-neo4rs"), Some(url)) => {

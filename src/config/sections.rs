@@ -105,6 +105,9 @@ sections! {
         max_connections: NonZeroUsize = count(1024);
         /// Requests that are worked on at once.
         max_concurrency: NonZeroUsize = count(256);
+        /// Operations of one tenant that are worked on at once while another tenant asks as well, so that a flood leaves others their pace; when not
+        /// set, as many as there are processors. More of them suits stores that are far away.
+        tenant_share: Option<NonZeroUsize> = None;
         /// Requests that may wait for a place; further ones are refused with OVERLOADED.
         queue: usize = 256;
         /// Longest time for a request, its body and its wait included.

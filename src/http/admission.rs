@@ -6,6 +6,9 @@
 //! SIGCOMM 1996). How long an operation holds its place is not known beforehand: what is usual for its tenant is charged when it
 //! begins, and put right when it ends. When too many wait, the longest line loses its last (McKenney: Stochastic Fairness
 //! Queueing, INFOCOM 1990).
+//!
+//! Turns alone do not keep a flood from others: what was begun together shares the processors. So a tenant in company, beside which another one asked
+//! within the last second, holds no more places than its share.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +25,8 @@ mod tests;
 const FIRST: u64 = 1_000;
 /// An operation weighs so much, of that many, in what is usual for its tenant.
 const WEIGHT: (u64, u64) = (1, 8);
+/// How long a tenant that asked is company for others, in microseconds.
+const COMPANY: u64 = 1_000_000;
 
 /// Places for operations that are worked on.
 pub(super) struct Admission(Arc<Shared>);
@@ -38,7 +43,11 @@ struct Shared {
 struct Hall {
     free: usize,
     waiting: usize,
+    /// Places that a tenant holds in company.
+    share: usize,
     lines: HashMap<TenantId, Line>,
+    /// The tenant that asked last and the one that asked last before it, and when; not those who are not known yet.
+    asked: [Option<(TenantId, u64)>; 2],
     /// The virtual time of what was served last, in microseconds of places.
     time: u64,
     tickets: u64,
@@ -63,15 +72,15 @@ struct Waiter {
 }
 
 impl Admission {
-    /// So many places, and so many operations that may wait for one, all tenants together.
-    pub fn new(total: usize, queue: usize) -> Self {
+    /// So many places, and so many operations that may wait for one, all tenants together; a tenant in company holds `share` places.
+    pub fn new(total: usize, queue: usize, share: usize) -> Self {
         let begun = Instant::now();
-        Self::by(total, queue, move || u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX))
+        Self::by(total, queue, share, move || u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
     /// The same, by another clock.
-    fn by(total: usize, queue: usize, now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        let hall = Mutex::new(Hall { free: total, ..Hall::default() });
+    fn by(total: usize, queue: usize, share: usize, now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        let hall = Mutex::new(Hall { free: total, share, ..Hall::default() });
         Self(Arc::new(Shared { total, queue, now: Box::new(now), hall }))
     }
 
@@ -94,7 +103,7 @@ impl Admission {
     /// A place for whoever is not known yet, in a line of their own. Fails as [`Self::enter`] does.
     pub async fn enter_unknown(&self, deadline: Instant) -> Result<Place, Fault> {
         let Some(line) = TenantId::parse("sign-in") else { return Err(too_many()) };
-        self.enter(&line, Wish { most: self.0.total, operations: 1, first: false }, deadline).await
+        self.enter(&line, Wish { most: self.0.total, operations: 1, first: false, known: false }, deadline).await
     }
 }
 
@@ -107,6 +116,8 @@ pub(super) struct Wish {
     pub operations: usize,
     /// Whether it goes before those of its tenant that do not.
     pub first: bool,
+    /// Whether it is known whose it is.
+    pub known: bool,
 }
 
 /// What comes of asking for a place.
@@ -121,13 +132,17 @@ impl Shared {
     }
 
     fn join(self: &Arc<Self>, tenant: &TenantId, wish: Wish) -> Result<Entry, Fault> {
-        let Wish { most, operations, first } = wish;
+        let Wish { most, operations, first, known } = wish;
         // a batch larger than all places together takes them all, or it would wait for ever
         let places = operations.clamp(1, self.total.min(most).max(1));
+        let now = (self.now)();
         let mut hall = self.hall();
+        if known {
+            hall.note(tenant, now);
+        }
         hall.make_line(tenant, most);
         // Whoever waits at this moment waits for a place of its own tenant, unless it needs more places than are free.
-        if hall.fits(tenant, places) && hall.ready().is_none() {
+        if hall.fits(tenant, places, now) && hall.ready(now).is_none() {
             return Ok(Entry::Place(self.take(&mut hall, tenant, places)));
         }
         if hall.waiting >= self.queue {
@@ -164,7 +179,8 @@ impl Shared {
     /// dropped when the hall is free.
     fn serve(self: &Arc<Self>, hall: &mut Hall) -> Vec<Place> {
         let mut unwanted = Vec::new();
-        while let Some(tenant) = hall.next() {
+        let now = (self.now)();
+        while let Some(tenant) = hall.next(now) {
             let Some(waiter) = hall.lines.get_mut(&tenant).and_then(|line| line.waiting.pop_front()) else { break };
             hall.waiting -= 1;
             let place = self.take(hall, &tenant, waiter.places);
@@ -187,16 +203,39 @@ impl Hall {
         }
     }
 
-    fn fits(&self, tenant: &TenantId, places: usize) -> bool {
+    /// Notes that a tenant asks, for whom others are in company.
+    fn note(&mut self, tenant: &TenantId, now: u64) {
+        if let Some((last, at)) = &mut self.asked[0]
+            && last == tenant
+        {
+            *at = now;
+            return;
+        }
+        self.asked[1] = self.asked[0].replace((tenant.clone(), now));
+    }
+
+    /// Whether another tenant than this one asked a moment ago.
+    fn in_company(&self, tenant: &TenantId, now: u64) -> bool {
+        self.asked.iter().flatten().any(|(other, at)| other != tenant && now.saturating_sub(*at) < COMPANY)
+    }
+
+    /// Whether a tenant may hold more places. In company that is its share, or what one request of it needs.
+    fn may_take(&self, tenant: &TenantId, line: &Line, places: usize, now: u64) -> bool {
+        let held = line.working + places;
+        held <= line.most && (held <= self.share || line.working == 0 || !self.in_company(tenant, now))
+    }
+
+    fn fits(&self, tenant: &TenantId, places: usize, now: u64) -> bool {
         let line = self.lines.get(tenant);
-        places <= self.free && line.is_some_and(|line| line.waiting.is_empty() && line.may_take(places))
+        places <= self.free
+            && line.is_some_and(|line| line.waiting.is_empty() && self.may_take(tenant, line, places, now))
     }
 
     /// The tenant whose turn it is, and how many places it waits for: the one with the least time of those that do not hold as many as
     /// they may.
-    fn ready(&self) -> Option<(&TenantId, usize)> {
+    fn ready(&self, now: u64) -> Option<(&TenantId, usize)> {
         let ready = self.lines.iter().filter_map(|(tenant, line)| {
-            let first = line.waiting.front().filter(|first| line.may_take(first.places))?;
+            let first = line.waiting.front().filter(|first| self.may_take(tenant, line, first.places, now))?;
             Some((line.time, first.ticket, tenant, first.places))
         });
         let (.., tenant, places) = ready.min_by_key(|(time, ticket, ..)| (*time, *ticket))?;
@@ -205,8 +244,8 @@ impl Hall {
 
     /// The tenant whose turn it is, if there are places for it. If not, others that need fewer wait as well: they would be taken away from
     /// it for ever.
-    fn next(&self) -> Option<TenantId> {
-        self.ready().filter(|(_, places)| *places <= self.free).map(|(tenant, _)| tenant.clone())
+    fn next(&self, now: u64) -> Option<TenantId> {
+        self.ready(now).filter(|(_, places)| *places <= self.free).map(|(tenant, _)| tenant.clone())
     }
 
     /// Sends the last of the longest line away for a tenant that has a shorter one.
@@ -223,12 +262,6 @@ impl Hall {
             }
             None => Err(too_many()),
         }
-    }
-}
-
-impl Line {
-    fn may_take(&self, places: usize) -> bool {
-        self.working + places <= self.most
     }
 }
 

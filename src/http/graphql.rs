@@ -241,7 +241,7 @@ impl AppState {
     ) -> Result<Place, Fault> {
         let tenant = &caller.principal.tenant;
         let most = self.config.plan(tenant).concurrency.get();
-        self.admission.enter(tenant, Wish { most, operations, first }, deadline).await
+        self.admission.enter(tenant, Wish { most, operations, first, known: true }, deadline).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every request can reach.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -76,7 +77,8 @@ impl AppState {
         let ear: Arc<dyn Ear> = watching.clone().map_or(Arc::new(Deaf) as Arc<dyn Ear>, |watching| Arc::new(watching));
         let authenticator = authenticator.with_stored(&config, credentials, ear)?;
         let tries = Tries::new(&config.passwords, counters.clone());
-        let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue);
+        let share = config.server.tenant_share.map_or_else(processors, NonZeroUsize::get);
+        let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue, share);
         let streams = Streams::new(config.live.per_tenant);
         let page = if config.serves_playground() { Some(page(&config)?) } else { None };
         let tls = Tls::of(&config)?;
@@ -102,6 +104,10 @@ impl AppState {
             stopping,
         }))
     }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// `Strict-Transport-Security` (RFC 6797), which must not be sent where there is no TLS.

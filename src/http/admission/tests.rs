@@ -12,7 +12,7 @@ fn tenant(name: &str) -> TenantId {
 }
 
 fn wish(most: usize, operations: usize) -> Wish {
-    Wish { most, operations, first: true }
+    Wish { most, operations, first: true, known: true }
 }
 
 /// Operations that hold their places for as long as they say, by a clock that a test moves on.
@@ -28,14 +28,18 @@ struct House {
 
 impl House {
     fn new(total: usize, queue: usize) -> Self {
+        Self::with_share(total, queue, ANY)
+    }
+
+    fn with_share(total: usize, queue: usize, share: usize) -> Self {
         let now = Arc::new(AtomicU64::new(0));
         let clock = now.clone();
-        let admission = Admission::by(total, queue, move || clock.load(Ordering::Relaxed));
+        let admission = Admission::by(total, queue, share, move || clock.load(Ordering::Relaxed));
         Self { admission, now, waiting: Vec::new(), working: Vec::new(), begun: Vec::new(), refused: 0 }
     }
 
     fn ask(&mut self, name: &'static str, most: usize, operations: usize, hold: u64) {
-        self.wish(name, Wish { most, operations, first: true }, hold);
+        self.wish(name, Wish { most, operations, first: true, known: true }, hold);
     }
 
     fn wish(&mut self, name: &'static str, wish: Wish, hold: u64) {
@@ -88,7 +92,7 @@ fn is_empty(admission: &Admission) -> bool {
 
 #[tokio::test]
 async fn hostile_66_waiting_is_bounded_in_number_and_time() {
-    let admission = Arc::new(Admission::new(2, 1));
+    let admission = Arc::new(Admission::new(2, 1, ANY));
     let soon = || Instant::now() + Duration::from_millis(50);
     let a = tenant("a");
     let held = admission.enter(&a, wish(ANY, 9), soon()).await.unwrap();
@@ -113,7 +117,7 @@ async fn hostile_66_waiting_is_bounded_in_number_and_time() {
 
 #[tokio::test]
 async fn hostile_39_who_goes_away_leaves_the_line() {
-    let admission = Admission::new(1, 5);
+    let admission = Admission::new(1, 5, ANY);
     let (a, b) = (tenant("a"), tenant("b"));
     let held = admission.enter(&a, wish(ANY, 1), Instant::now()).await.unwrap();
     let far = || Instant::now() + Duration::from_secs(600);
@@ -195,7 +199,7 @@ fn a_tenant_holds_no_more_places_than_it_may() {
 
 #[tokio::test]
 async fn a_batch_larger_than_a_tenant_may_have_takes_what_it_may() {
-    let admission = Admission::new(8, 100);
+    let admission = Admission::new(8, 100, ANY);
     let place = admission.enter(&tenant("a"), wish(3, 10), Instant::now()).await.unwrap();
     assert_eq!(place.places, 3);
     drop(place);
@@ -233,11 +237,52 @@ fn what_goes_first_goes_before_the_others_of_its_tenant_alone() {
     house.ask("a", ANY, 1, 10 * MS);
     for (name, first) in [("a", false), ("b", false), ("a", true), ("a", true)] {
         // By the time for which they hold the place they are told apart.
-        house.wish(name, Wish { most: ANY, operations: 1, first }, if first { MS } else { 10 * MS });
+        house.wish(name, Wish { most: ANY, operations: 1, first, known: true }, if first { MS } else { 10 * MS });
     }
     house.run(u64::MAX / 2);
     let begun: Vec<u64> = house.begun.iter().map(|(_, at)| *at).collect();
     assert_eq!(house.begun[1].0, "b", "it has held no place yet");
     assert_eq!(begun, [0, 10 * MS, 20 * MS, 21 * MS, 22 * MS]);
     house.finish();
+}
+
+#[test]
+fn a_flood_holds_its_share_while_others_ask_and_all_it_may_when_alone() {
+    let mut house = House::with_share(100, 100, 2);
+    for _ in 0..20 {
+        house.ask("loud", 10, 1, 5 * MS);
+    }
+    assert_eq!(house.working.len(), 10, "alone it may hold as many as ever");
+    house.ask("quiet", 10, 1, MS);
+    assert_eq!(house.working.len(), 11, "there is a place at once");
+    // What was begun goes on, and no more is begun until it holds less than its share.
+    house.run(5 * MS);
+    assert_eq!(house.working.len(), 2);
+    house.run(11 * MS);
+    assert_eq!(house.working.len(), 2);
+    // A batch needs what it needs, and others wait meanwhile.
+    house.ask("quiet", 10, 5, MS);
+    assert_eq!(house.working.len(), 3);
+    house.ask("quiet", 10, 1, MS);
+    assert_eq!(house.working.len(), 3);
+    // A second later it is alone again.
+    house.run(u64::MAX);
+    house.now.store(2_000 * MS, Ordering::Relaxed);
+    for _ in 0..20 {
+        house.ask("loud", 10, 1, 5 * MS);
+    }
+    assert_eq!(house.working.len(), 10);
+    assert_eq!(house.refused, 0);
+}
+
+#[test]
+fn whoever_is_not_known_yet_is_no_company() {
+    let house = House::with_share(100, 100, 1);
+    let enter =
+        |name: &str, known| house.admission.0.join(&tenant(name), Wish { most: 9, operations: 1, first: true, known });
+    let places: Vec<_> = (0..3)
+        .map(|_| [enter("sign-in", false), enter("loud", true)])
+        .map(|both| both.map(|entry| matches!(entry, Ok(Entry::Place(_)))))
+        .collect();
+    assert_eq!(places, [[true, true]; 3]);
 }
