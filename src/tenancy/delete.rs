@@ -123,7 +123,7 @@ pub async fn delete(
         left.push(Leftover { store: "audit", kind: "records", count: Some(records) });
     }
     let complete = is_nothing(&left);
-    if complete {
+    if complete && !matches!(before, Life::Gone { .. }) {
         ports.metadata.set_life(tenant, &Life::Gone { since: now() }).await?;
     }
     Ok(Proof {

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use reqwest::header::{ACCEPT, SET_COOKIE};
 use serde_json::{Value as Json, json};
+use sqlx::Connection as _;
+use sqlx::sqlite::SqliteConnection;
 
 use super::quipu::{Ended, Quipu, Running};
 use crate::http::socket::Client;
@@ -368,7 +370,52 @@ async fn is_deleted(quipu: &Quipu) {
 
 #[tokio::test]
 async fn a_tenant_is_deleted_from_a_file() {
-    is_deleted(&in_a_file()).await;
+    let quipu = in_a_file();
+    is_deleted(&quipu).await;
+    // Whatever has a tenant has nothing of this one, tables that come later among them.
+    let path = quipu.path("quipu.db");
+    let mut file = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.expect("a file");
+    let tables = "SELECT s.name FROM sqlite_schema AS s JOIN pragma_table_info(s.name) AS c ON c.name = 'tenant' WHERE s.type = 'table'";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut file).await.expect("tables");
+    assert!(tables.len() > 15, "{tables:?}");
+    for (tenant, is_there) in [("alpha", false), ("beta", true)] {
+        let mut all = 0;
+        for table in &tables {
+            let text = format!(
+                "SELECT count(*) FROM \"{table}\" WHERE tenant = (SELECT key FROM tenant WHERE name = '{tenant}')"
+            );
+            let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_one(&mut file).await.expect("a count");
+            assert!(is_there || count == 0, "{table} has {count}");
+            all += count;
+        }
+        assert_eq!(all > 0, is_there, "{tenant}");
+    }
+    file.close().await.expect("it is closed");
+}
+
+/// What was removed is not in the file any more, not even in what is free of it.
+#[test]
+fn nothing_that_was_deleted_lies_in_the_file() {
+    let quipu = in_a_file();
+    let secret = "unmistakable words of alpha";
+    quipu.file("farm.graphql", ONTOLOGY);
+    for (tenant, words) in [("alpha", secret), ("beta", "other words of beta")] {
+        done(quipu.run(&["ontology", "publish", "--tenant", tenant, "farm.graphql"]));
+        let properties = json!({"name": words, "about": words, "extra": {"words": words}});
+        let bill = json!({"row": "Bill", "id": words, "properties": {"amount": 1}});
+        let lines = format!("{}\n{bill}\n", json!({"node": "Farm", "id": "f", "properties": properties}));
+        quipu.file("one.jsonl", lines);
+        import(&quipu, tenant, "one.jsonl");
+    }
+    let bytes = |name: &str| std::fs::read(quipu.path(name)).unwrap_or_default();
+    let has = |words: &str| {
+        ["quipu.db", "quipu.db-wal"]
+            .iter()
+            .any(|name| bytes(name).windows(words.len()).any(|part| part == words.as_bytes()))
+    };
+    assert!(has(secret));
+    done(quipu.run(&["tenant", "delete", "alpha", "--confirm", "alpha"]));
+    assert!(!has(secret) && has("other words of beta"));
 }
 
 #[tokio::test]

@@ -83,6 +83,21 @@ impl Embedded {
     /// Removes a part of what a tenant has.
     pub(super) async fn forget_part(&self, tenant: &TenantId, part: Part) -> Result<(), Fault> {
         let Some(key) = self.row_of(tenant).await? else { return Ok(()) };
+        // What is removed is overwritten, and not only given free, as it would lie in the file until its room is used again.
+        self.pragma("PRAGMA secure_delete = ON").await?;
+        let removed = self.remove_part(tenant, key, part).await;
+        self.pragma("PRAGMA secure_delete = OFF").await?;
+        removed?;
+        // Nor should it lie in the log of writes. Where others read at this moment, that is overwritten by and by.
+        self.pragma("PRAGMA wal_checkpoint(TRUNCATE)").await
+    }
+
+    async fn pragma(&self, text: &'static str) -> Result<(), Fault> {
+        let run = async |connection: &mut SqliteConnection| Ok(query(text).fetch_all(connection).await.map(drop)?);
+        self.write(BACKGROUND, run).await
+    }
+
+    async fn remove_part(&self, tenant: &TenantId, key: i64, part: Part) -> Result<(), Fault> {
         if part == Part::Graph {
             self.write(BACKGROUND, async |connection| {
                 let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
