@@ -28,6 +28,7 @@ use crate::stores::counters::LocalCounters;
 use crate::stores::neo4j::Neo4j;
 use crate::stores::redis::{self, Redis, RedisBus, RedisCache};
 use crate::stores::{neo4j, postgres, qdrant, sqlite};
+use crate::tenancy::Publisher;
 use crate::tenants::Tenants;
 
 mod follow;
@@ -192,7 +193,7 @@ impl App {
         if let Some(keep) = self.config.audit.keep {
             background.spawn(audit::aging(
                 self.stores.trail.clone(),
-                self.tenants.clone(),
+                self.ports.metadata.clone(),
                 self.ports.clock.clone(),
                 keep,
             ));
@@ -275,6 +276,16 @@ impl App {
             let (sizer, most) = sizer.get_or_init(|| sizer_of(&embedder, &runtime));
             chunk::split(text, sizer.as_ref(), *most, OVERLAP)
         })
+    }
+
+    /// What publishes ontologies.
+    pub fn publisher(&self) -> Publisher {
+        Publisher {
+            engine: self.engine.clone(),
+            ports: self.ports.clone(),
+            tenants: self.tenants.clone(),
+            relay: self.relay.clone(),
+        }
     }
 
     /// Migrates what opening the stores did not.

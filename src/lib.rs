@@ -15,5 +15,6 @@ pub mod json;
 pub mod ops;
 pub mod reload;
 pub mod stores;
+pub mod tenancy;
 pub mod tenants;
 pub mod trusted;

@@ -12,8 +12,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::{Principal, TenantId};
-use quipu_resolvers::ports::Served;
+use quipu_resolvers::ports::{Served, TenantState};
 use quipu_resolvers::{Answer, Ask, Bound, Engine, Ports, TextHash};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::http::{Absent, Gateway, TenantApi};
@@ -39,6 +40,10 @@ pub struct Tenants {
     engine: Arc<Engine>,
     ports: Ports,
     served: ArcSwap<Published>,
+    /// Those that are suspended, whether they could be served or not.
+    suspended: ArcSwap<HashSet<TenantId>>,
+    /// Told when tenants were suspended or went.
+    departures: watch::Sender<u64>,
     /// Versions that do not compile, so that each is told of once.
     refused: Mutex<HashMap<TenantId, u64>>,
 }
@@ -55,10 +60,17 @@ struct Serving {
 impl Tenants {
     /// Knows of no tenant yet; see [`Tenants::refresh`].
     pub fn new(engine: Arc<Engine>, ports: Ports) -> Arc<Self> {
-        Arc::new(Self { engine, ports, served: ArcSwap::default(), refused: Mutex::default() })
+        Arc::new(Self {
+            engine,
+            ports,
+            served: ArcSwap::default(),
+            suspended: ArcSwap::default(),
+            departures: watch::Sender::new(0),
+            refused: Mutex::default(),
+        })
     }
 
-    /// The tenants that are served.
+    /// The tenants that are served, or would be if they were not suspended: their stores are kept in step.
     pub fn names(&self) -> Vec<TenantId> {
         let served = self.served.load();
         served.iter().filter(|(_, serving)| serving.is_some()).map(|(tenant, _)| tenant.clone()).collect()
@@ -135,26 +147,57 @@ impl Tenants {
 
     /// The tenants whose newest version is not served, and was not refused. Those that are published no more are served no more.
     async fn outdated(&self) -> Result<Vec<TenantId>, Fault> {
-        let published = self.ports.metadata.published().await?;
-        let documents: HashMap<TenantId, u64> = self.ports.metadata.document_changes().await?.into_iter().collect();
+        let mut published = self.ports.metadata.tenants().await?;
+        published.retain(|state| state.version > 0 && state.life.is_there());
         let served = self.served.load();
-        let names: HashSet<&TenantId> = published.iter().map(|(tenant, _)| tenant).collect();
-        if served.keys().any(|tenant| !names.contains(tenant)) {
+        let names: HashSet<&TenantId> = published.iter().map(|state| &state.tenant).collect();
+        let gone: Vec<TenantId> = served.keys().filter(|tenant| !names.contains(tenant)).cloned().collect();
+        if !gone.is_empty() {
             self.served.rcu(|served| {
                 let mut served = Published::clone(served);
                 served.retain(|tenant, _| names.contains(tenant));
                 served
             });
         }
-        let in_step = |tenant: &TenantId, version: u64| {
-            let serving = served.get(tenant).and_then(Option::as_ref);
-            let changes = documents.get(tenant).copied().unwrap_or_default();
-            serving.is_some_and(|serving| serving.bound.served().version == version && serving.documents == changes)
+        let suspended = published.iter().filter(|state| state.life.is_suspended());
+        let suspended: HashSet<TenantId> = suspended.map(|state| state.tenant.clone()).collect();
+        self.depart(suspended, &gone);
+        for tenant in gone {
+            self.ports.bus.forget(&tenant);
+            let cache = self.ports.cache.clone();
+            // Nobody waits for it: what is kept is under versions that do not come back.
+            tokio::spawn(async move { cache.forget(&tenant).await });
+        }
+        let in_step = |state: &TenantState| {
+            let serving = served.get(&state.tenant).and_then(Option::as_ref);
+            serving.is_some_and(|serving| {
+                serving.bound.served().version == state.version && serving.documents == state.documents
+            })
         };
-        let outdated = published
-            .into_iter()
-            .filter(|(tenant, version)| !in_step(tenant, *version) && !self.is_refused(tenant, *version));
-        Ok(outdated.map(|(tenant, _)| tenant).collect())
+        let outdated =
+            published.into_iter().filter(|state| !in_step(state) && !self.is_refused(&state.tenant, state.version));
+        Ok(outdated.map(|state| state.tenant).collect())
+    }
+
+    /// Notes who is suspended, and ends the streams of those who are now, or who went.
+    fn depart(&self, suspended: HashSet<TenantId>, gone: &[TenantId]) {
+        let before = self.suspended.load_full();
+        for tenant in suspended.difference(&before) {
+            tracing::info!(%tenant, "suspended");
+        }
+        for tenant in before.difference(&suspended).filter(|tenant| !gone.contains(tenant)) {
+            tracing::info!(%tenant, "not suspended any more");
+        }
+        for tenant in gone {
+            tracing::info!(%tenant, "published no more");
+        }
+        let departed = !gone.is_empty() || !suspended.is_subset(&before);
+        if *before != suspended {
+            self.suspended.store(Arc::new(suspended));
+        }
+        if departed {
+            self.departures.send_modify(|departures| *departures += 1);
+        }
     }
 
     /// Serves what is newest of a tenant.
@@ -222,6 +265,10 @@ impl Tenants {
             );
             return Err(Fault::client(Code::Conflict, message));
         }
+        if *self.ports.bus.listen(&served.tenant).borrow() > head {
+            // It spoke of another tenant of the name, or of a log that was put back.
+            self.ports.bus.forget(&served.tenant);
+        }
         self.ports.metadata.prepare(&served.tenant, &served.ontology).await?;
         // First what the ontology says of labels and texts: the log is applied by it.
         self.ports.graph.prepare(&served.tenant, &served.ontology).await?;
@@ -265,11 +312,18 @@ pub fn compile(engine: &Engine, tenant: TenantId, version: u64, sdl: &str) -> Re
 
 impl Gateway for Tenants {
     fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent> {
+        if self.suspended.load().contains(tenant) {
+            return Err(Absent::Suspended);
+        }
         match self.served.load().get(tenant) {
             Some(Some(serving)) => Ok(serving.clone()),
             Some(None) => Err(Absent::NotReady),
             None => Err(Absent::Unknown),
         }
+    }
+
+    fn departures(&self) -> watch::Receiver<u64> {
+        self.departures.subscribe()
     }
 }
 

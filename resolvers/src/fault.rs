@@ -46,6 +46,8 @@ pub enum Code {
     Unauthenticated,
     /// A rule refuses the operation.
     Forbidden,
+    /// Whoever runs the gateway has suspended the tenant.
+    TenantSuspended,
     /// A record that the change needs is not there, or not visible.
     NotFound,
     /// A unique value is taken, or a record exists already.
@@ -108,6 +110,7 @@ impl Code {
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Forbidden => "FORBIDDEN",
+            Self::TenantSuspended => "TENANT_SUSPENDED",
             Self::NotFound => "NOT_FOUND",
             Self::Conflict => "CONFLICT",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
@@ -142,7 +145,7 @@ impl Code {
             Self::Unauthenticated => 401,
             // As Apollo's server has it: some of its clients look into no other answer.
             Self::PersistedQueryNotFound => 200,
-            Self::Forbidden | Self::UnknownDocument => 403,
+            Self::Forbidden | Self::UnknownDocument | Self::TenantSuspended => 403,
             Self::BodyTooLarge => 413,
             Self::TooManyTries | Self::RateLimited => 429,
             Self::Overloaded | Self::Stale => 503,

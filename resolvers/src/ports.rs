@@ -17,9 +17,11 @@ use crate::value::Value;
 const BESIDE: usize = 4;
 
 mod cache;
+mod lives;
 mod trace;
 
 pub use cache::{Cache, CacheKey, Counters, Found, KeyKind, Taken};
+pub use lives::{Held, Life, OntologyVersion, SharedGraph, TenantState};
 pub use trace::{About, CACHED, Lookup, Statement, StoreName, Trace};
 
 /// What a call into a port belongs to: the request's deadline and its trace.
@@ -72,6 +74,25 @@ pub trait Graph: Reader {
     /// A store that failed, also at filling one.
     async fn filling(&self, _tenant: &TenantId) -> Result<Vec<String>, Fault> {
         Ok(Vec::new())
+    }
+
+    /// Whether others than the gateway write a tenant's graph, as it stands in a database of its own.
+    fn is_shared(&self, _tenant: &TenantId) -> bool {
+        false
+    }
+
+    /// Removes everything of a tenant for good, its position and notes as well. Whoever is interrupted does it again.
+    ///
+    /// # Errors
+    /// A store's; `BAD_USER_INPUT` where others write the graph, and it is not said what becomes of their nodes.
+    async fn forget(&self, _tenant: &TenantId, _shared: SharedGraph) -> Result<(), Fault> {
+        Err(Fault::internal("graph", "this store forgets no tenants"))
+    }
+
+    /// What the store has of a tenant, as it is looked up now: kinds of things with their numbers, those of which there is nothing too. Nodes of
+    /// a shared graph that are kept are not among them.
+    async fn held(&self, _tenant: &TenantId, _shared: SharedGraph) -> Result<Vec<Held>, Fault> {
+        Err(Fault::internal("graph", "this store counts nothing"))
     }
 
     /// Removes everything of a tenant, its texts and its position, so that the whole log is applied anew. The position goes last: whoever
@@ -132,7 +153,7 @@ pub trait Metadata: Reader {
         Ok(())
     }
 
-    /// What is published: tenants with their current version.
+    /// What is published: tenants with their current version, those that are suspended among them, and none that is being deleted.
     async fn published(&self) -> Result<Vec<(TenantId, u64)>, Fault>;
 
     /// The text of a tenant's current ontology with its version.
@@ -143,9 +164,38 @@ pub trait Metadata: Reader {
         Ok((0, Vec::new()))
     }
 
-    /// How often the documents of tenants were changed, of those that ever had some.
-    async fn document_changes(&self) -> Result<Vec<(TenantId, u64)>, Fault> {
+    /// All tenants by name, also those that are suspended, being deleted, or gone.
+    async fn tenants(&self) -> Result<Vec<TenantState>, Fault> {
+        let state = |(tenant, version)| TenantState { tenant, version, documents: 0, head: 0, life: Life::Active };
+        Ok(self.published().await?.into_iter().map(state).collect())
+    }
+
+    /// Suspends a tenant, lets it be served again, or says how far its deletion has come. Returns how it was before.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` when there is no such tenant; `CONFLICT` when it is being deleted, and is to be something else than gone.
+    async fn set_life(&self, _tenant: &TenantId, _life: &Life) -> Result<Life, Fault> {
+        Err(Fault::internal("rows", "this store suspends no tenants"))
+    }
+
+    /// Removes everything of a tenant that is being deleted, but its name and its audit trail. Whoever is interrupted does it again.
+    async fn forget(&self, _tenant: &TenantId) -> Result<(), Fault> {
+        Err(Fault::internal("rows", "this store forgets no tenants"))
+    }
+
+    /// As [`Graph::held`].
+    async fn held(&self, _tenant: &TenantId) -> Result<Vec<Held>, Fault> {
+        Err(Fault::internal("rows", "this store counts nothing"))
+    }
+
+    /// The versions of a tenant's ontology, in order.
+    async fn history(&self, _tenant: &TenantId) -> Result<Vec<OntologyVersion>, Fault> {
         Ok(Vec::new())
+    }
+
+    /// The text of a version of a tenant's ontology, if there is such a version.
+    async fn ontology_at(&self, _tenant: &TenantId, _version: u64) -> Result<Option<String>, Fault> {
+        Ok(None)
     }
 
     /// Publishes documents beside those that are there, all or none; `at` is now, in RFC 3339. Returns how many are new.
@@ -239,6 +289,16 @@ pub trait Vectors: Send + Sync {
         property: &str,
         ids: Vec<String>,
     ) -> Result<Vec<String>, Fault>;
+
+    /// Removes everything of a tenant for good, its position and notes as well. Whoever is interrupted does it again.
+    async fn forget(&self, _tenant: &TenantId) -> Result<(), Fault> {
+        Err(Fault::internal("vectors", "this store forgets no tenants"))
+    }
+
+    /// As [`Graph::held`].
+    async fn held(&self, _tenant: &TenantId) -> Result<Vec<Held>, Fault> {
+        Err(Fault::internal("vectors", "this store counts nothing"))
+    }
 
     /// Removes a portion of a property's vectors; true when all are gone, and the property with them. Until then its coverage is
     /// `Leaving`.
@@ -358,6 +418,9 @@ pub trait Bus: Send + Sync {
 
     /// A receiver of announcements of one tenant. A receiver that lags misses announcements, never entries: it reads the log.
     fn listen(&self, tenant: &TenantId) -> tokio::sync::watch::Receiver<u64>;
+
+    /// Forgets where the log of a tenant was that is gone: another of its name begins at the beginning. Receivers end.
+    fn forget(&self, _tenant: &TenantId) {}
 }
 
 /// The time.

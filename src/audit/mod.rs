@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
-use quipu_resolvers::ports::Clock;
+use quipu_resolvers::ports::{Clock, Metadata};
 use quipu_resolvers::value::scalar;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -23,7 +23,6 @@ pub mod search;
 pub mod watching;
 
 use crate::auth::Event;
-use crate::tenants::Tenants;
 pub use scribe::Scribe;
 
 /// Whose chain a record belongs to.
@@ -201,6 +200,14 @@ pub trait Trail: Send + Sync {
     /// # Errors
     /// A store's.
     async fn prune(&self, whose: &Whose, upto: u64) -> Result<u64, Fault>;
+
+    /// Removes a chain whose tenant is deleted; another one of the name begins at the beginning.
+    ///
+    /// # Errors
+    /// A store's.
+    async fn forget(&self, _whose: &Whose) -> Result<(), Fault> {
+        Err(Fault::internal("audit", "this trail is kept for ever"))
+    }
 }
 
 /// How often old records are looked for.
@@ -209,11 +216,16 @@ const LOOKING: Duration = Duration::from_secs(600);
 const PORTION: u32 = 1_000;
 
 /// Removes records that are older than `keep`, for ever.
-pub async fn aging(trail: Arc<dyn Trail>, tenants: Arc<Tenants>, clock: Arc<dyn Clock>, keep: Duration) {
+pub async fn aging(trail: Arc<dyn Trail>, metadata: Arc<dyn Metadata>, clock: Arc<dyn Clock>, keep: Duration) {
     loop {
         let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         let oldest = scalar::stamp_ms(clock.now_ms().saturating_sub(keep_ms));
-        let chains = tenants.names().into_iter().map(Whose::Tenant).chain([Whose::Gateway]);
+        // Also those of tenants that were deleted.
+        let tenants = metadata.tenants().await.unwrap_or_else(|fault| {
+            tracing::warn!(%fault, "cannot tell whose audit trails there are; that of the gateway is looked at");
+            Vec::new()
+        });
+        let chains = tenants.into_iter().map(|state| Whose::Tenant(state.tenant)).chain([Whose::Gateway]);
         for whose in chains {
             match aged(trail.as_ref(), &whose, &oldest).await {
                 Ok(0) => {}

@@ -11,6 +11,7 @@ use quipu_resolvers::ports::{Clock, Trace};
 use quipu_resolvers::value::scalar;
 use quipu_resolvers::{Answer, Ask, TextHash};
 use serde_json::{Map, Value as Json};
+use tokio::sync::watch;
 
 use super::{Decision, Record, Scribe, Whose, chain};
 use crate::auth::{Ear, Event};
@@ -212,6 +213,10 @@ impl Gateway for Watched {
     fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent> {
         let inner = self.inner.api(tenant)?;
         Ok(Arc::new(WatchedApi { inner, watching: self.watching.clone() }))
+    }
+
+    fn departures(&self) -> watch::Receiver<u64> {
+        self.inner.departures()
     }
 }
 

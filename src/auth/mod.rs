@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use quipu_resolvers::guard::Principal;
+use quipu_resolvers::guard::{Principal, TenantId};
 
 mod believed;
 mod claims;
@@ -45,6 +45,9 @@ pub struct Verified {
     /// What they are.
     pub source: Source,
 }
+
+/// Whether a tenant lets anybody in, asked of those whose credentials are right.
+pub type Open<'a> = &'a (dyn Fn(&TenantId) -> Result<(), Denied> + Send + Sync);
 
 /// What let somebody in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +153,9 @@ pub enum Denied {
     /// It cannot be what it says to be.
     #[error("it has not the form of a key or a session's token: it is cut off, or has a typing error")]
     BadForm,
+    /// The credentials are right, and their tenant is suspended.
+    #[error("the tenant is suspended")]
+    Suspended,
     /// The tenant has none of this id.
     #[error("the tenant has no such key or session")]
     UnknownId,

@@ -173,11 +173,12 @@ impl Sessions {
     /// browser does, is told that all is well and given nothing: the browser has the new ones.
     ///
     /// # Errors
-    /// Why it is not taken. `Reused` ends the session.
-    pub async fn refresh(&self, text: &str) -> Result<Given, Denied> {
+    /// Why it is not taken. `Reused` ends the session; what `open` says changes nothing.
+    pub async fn refresh(&self, text: &str, open: super::Open<'_>) -> Result<Given, Denied> {
         let shown = shown::refresh(text).ok_or(Denied::BadForm)?;
         let ShownRefresh { tenant, id, .. } = &shown;
         let mut session = self.family(&shown).await?;
+        open(tenant)?;
         if is_same(&session.refresh, &shown.refresh) {
             let now = self.clock.now_ms();
             let pair = Pair::new(tenant, id, &shown.family);

@@ -167,22 +167,30 @@ impl Authenticator {
         self.sessions()?.begin(&verified.principal, origin, until_ms).await
     }
 
-    /// Begins a session for a user with a password.
+    /// Begins a session for a user with a password, if the tenant lets anybody in.
     ///
     /// # Errors
-    /// `WrongPassword` whatever of them is wrong; others when it cannot be told, or the session cannot be kept.
-    pub async fn sign_in(&self, tenant: Option<&TenantId>, user: &str, password: Secret) -> Result<Given, Denied> {
+    /// `WrongPassword` whatever of them is wrong; others when it cannot be told, or the session cannot be kept; what `open` says, to those
+    /// whose password is right.
+    pub async fn sign_in(
+        &self,
+        tenant: Option<&TenantId>,
+        user: &str,
+        password: Secret,
+        open: super::Open<'_>,
+    ) -> Result<Given, Denied> {
         let Some((stored, sessions)) = &self.stored else { return Err(Denied::WrongPassword) };
         let principal = stored.user(tenant, user, password).await?;
+        open(&principal.tenant)?;
         sessions.begin(&principal, origin_of_user(user), i64::MAX).await
     }
 
-    /// New tokens of a session.
+    /// New tokens of a session, if its tenant lets anybody in.
     ///
     /// # Errors
-    /// Why there are none.
-    pub async fn refresh_session(&self, token: &str) -> Result<Given, Denied> {
-        self.sessions()?.refresh(token).await
+    /// Why there are none; what `open` says, to whoever has the token, which is good afterwards as before.
+    pub async fn refresh_session(&self, token: &str, open: super::Open<'_>) -> Result<Given, Denied> {
+        self.sessions()?.refresh(token, open).await
     }
 
     /// Ends the session of a token to ask with or of one to refresh with.

@@ -1,4 +1,4 @@
-//! Tables of text.
+//! Tables of text, and what stands in several of them.
 
 /// Columns as wide as they must be, two spaces between them.
 pub fn table<const N: usize>(lines: &[[String; N]]) -> String {
@@ -9,4 +9,12 @@ pub fn table<const N: usize>(lines: &[[String; N]]) -> String {
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     lines.iter().map(line).collect()
+}
+
+/// A position, compared with the log's head.
+pub fn stands(position: u64, head: u64) -> String {
+    match head.saturating_sub(position) {
+        0 => "in step".to_owned(),
+        behind => format!("{position}, {behind} behind"),
+    }
 }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Room, TrustedDocument};
-use quipu_resolvers::{Bound, Engine, hash_of};
+use quipu_resolvers::{Bound, hash_of};
 use serde_json::Value as Json;
 
 use super::failure::{Failure, error};
 use super::{block_on, caller, print};
 use crate::app::App;
 use crate::config::Config;
+use crate::tenancy::misfits;
 use crate::{json, tenants};
 
 /// Bytes of an id at most.
@@ -150,16 +151,6 @@ fn manifest(text: &str) -> Result<Vec<TrustedDocument>, String> {
         }
     };
     documents.ok_or_else(expected)
-}
-
-/// What is wrong with the documents that do not fit an ontology, a line for each mistake.
-pub fn misfits(engine: &Engine, bound: &Bound, documents: &[TrustedDocument]) -> Vec<String> {
-    let mut told = Vec::new();
-    for TrustedDocument { id, text } in documents {
-        let problems = engine.check_document(bound, text).err().unwrap_or_default();
-        told.extend(problems.into_iter().map(|problem| format!("{id}: {problem}")));
-    }
-    told
 }
 
 /// What a tenant is served by, when a server serves it.

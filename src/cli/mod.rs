@@ -27,6 +27,7 @@ mod progress;
 mod rebuild;
 mod serve;
 mod status;
+mod tenant;
 mod token;
 mod user;
 mod vectors;
@@ -68,6 +69,8 @@ enum Command {
     Ontology(ontology::Ontology),
     #[command(subcommand)]
     Documents(documents::Documents),
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
     Token(token::Token),
     #[command(subcommand)]
     Key(key::Key),
@@ -116,6 +119,7 @@ impl Cli {
             Command::Migrate(migrate) => block_on(migrate.run(load()?)),
             Command::Ontology(ontology) => ontology.run(load),
             Command::Documents(documents) => documents.run(load()?),
+            Command::Tenant(tenant) => block_on(tenant.run(load()?)),
             Command::Token(token) => token.run(&load()?),
             Command::Key(key) => block_on(key.run(load()?)),
             Command::User(user) => block_on(user.run(load()?)),

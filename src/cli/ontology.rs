@@ -1,4 +1,4 @@
-//! `quipu ontology check | print | diff | publish`.
+//! `quipu ontology check | print | diff | publish | history | rollback`.
 
 use std::fs;
 use std::io::{self, IsTerminal};
@@ -10,24 +10,28 @@ use quipu_resolvers::guard::TenantId;
 use quipu_schema::api::Api;
 use quipu_schema::diff::{Effect, diff};
 use quipu_schema::ontology::Ontology as Compiled;
+use serde_json::json;
 
 use super::failure::{Failure, warn};
 use super::progress::{Progress, Unit};
-use super::{block_on, caller, documents, outline, print};
+use super::{block_on, caller, columns, outline, print};
 use crate::app::App;
+use crate::audit::{Record, Whose};
 use crate::config::Config;
-use crate::tenants;
+use crate::tenancy::{self, Published, Unpublished};
 
 /// How often publishing looks whether indexes are filled.
 const LOOKING: Duration = Duration::from_millis(250);
 
-/// Check, print, compare and publish ontologies
+/// Check, print, compare and publish ontologies, and bring earlier ones back
 #[derive(Debug, Subcommand)]
 pub enum Ontology {
     Check(Check),
     Print(Print),
     Diff(Diff),
     Publish(Publish),
+    History(History),
+    Rollback(RollBack),
 }
 
 /// Compile an ontology and show everything that is wrong with it
@@ -82,6 +86,38 @@ pub struct Publish {
     file: PathBuf,
 }
 
+/// List the versions of a tenant's ontology, or show the text of one of them
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quipu ontology history --tenant acme
+  quipu ontology history --tenant acme --show 3 > version-3.graphql")]
+pub struct History {
+    /// The tenant
+    #[arg(long, value_name = "TENANT", value_parser = caller::tenant)]
+    tenant: TenantId,
+    /// Print the text of this version instead
+    #[arg(long, value_name = "VERSION")]
+    show: Option<u64>,
+}
+
+/// Publish the text of an earlier version again, as a new version
+///
+/// The records that are there have to fit it, as with any publishing; what does not is named, and nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quipu ontology rollback --tenant acme            to the version before the one that is served
+  quipu ontology rollback --tenant acme --to 3")]
+pub struct RollBack {
+    /// The tenant
+    #[arg(long, value_name = "TENANT", value_parser = caller::tenant)]
+    tenant: TenantId,
+    /// The version whose text is published again [default: the one before the last]
+    #[arg(long, value_name = "VERSION")]
+    to: Option<u64>,
+}
+
 impl Ontology {
     /// Runs the command; the configuration is read only where a store is needed.
     pub fn run(self, load: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
@@ -90,10 +126,13 @@ impl Ontology {
             Self::Print(print) => print.run(),
             Self::Diff(diff) => diff.run(),
             Self::Publish(publish) => {
-                let (sdl, ontology) = read(&publish.file)?;
+                // Its problems are shown with their places before a store is asked.
+                let (sdl, _) = read(&publish.file)?;
                 let config = load()?;
-                block_on(publish.run(config, sdl, ontology))
+                block_on(publish.run(config, sdl))
             }
+            Self::History(history) => block_on(history.run(load()?)),
+            Self::Rollback(rollback) => block_on(rollback.run(load()?)),
         }
     }
 }
@@ -152,8 +191,7 @@ impl Diff {
 
 /// Waits until the indexes that were made are filled, and shows how far that is. Whoever interrupts it interrupts nothing else: a server fills them
 /// by itself.
-async fn filled(app: &App, tenant: &TenantId) -> Result<(), Failure> {
-    let mut left = app.ports.graph.filling(tenant).await?;
+async fn filled(app: &App, tenant: &TenantId, mut left: Vec<String>) -> Result<(), Failure> {
     let all = left.len();
     let mut progress = Progress::begin("filling indexes", all as u64, Unit::Count("indexes"));
     while !left.is_empty() {
@@ -165,45 +203,91 @@ async fn filled(app: &App, tenant: &TenantId) -> Result<(), Failure> {
     Ok(())
 }
 
+impl From<Unpublished> for Failure {
+    fn from(unpublished: Unpublished) -> Self {
+        match unpublished {
+            Unpublished::Problems(problems) => Self::refused(problems.to_string()),
+            Unpublished::Fault(fault) => fault.into(),
+        }
+    }
+}
+
 impl Publish {
-    async fn run(self, config: Config, sdl: String, ontology: Compiled) -> Result<(), Failure> {
+    async fn run(self, config: Config, sdl: String) -> Result<(), Failure> {
         let app = App::open(config).await?;
-        // What the server would do with it, before it is asked to.
-        let bound = tenants::compile(&app.engine, self.tenant.clone(), 1, &sdl).map_err(Failure::refused)?;
-        let before = app.ports.metadata.ontology(&self.tenant).await?;
-        let version = app.ports.metadata.publish(&self.tenant, &sdl, &ontology, &app.now()).await?;
-        app.tenants.prepare(&bound).await?;
-        filled(&app, &self.tenant).await?;
-        let left = app.relay.left(&self.tenant, &ontology).await?;
-        // Under a number of its own: what is kept of the one before fits that one.
-        let now = tenants::compile(&app.engine, self.tenant.clone(), version, &sdl).map_err(Failure::refused)?;
-        let broken = documents::misfits(&app.engine, &now, &app.ports.metadata.documents(&self.tenant).await?.1);
+        let published = app.publisher().publish(&self.tenant, &sdl).await?;
+        told(&app, &self.tenant, published).await?;
         app.close().await;
-        let told = match before {
-            Some((old, _)) if old == version => {
-                format!("{} has this ontology already: version {version}\n", self.tenant)
-            }
-            _ => format!("published version {version} for {}\n", self.tenant),
-        };
-        print(told);
-        // The one before may be of a Quipu that compiled more; then there is nothing to compare with.
-        if let Some(old) =
-            before.filter(|(old, _)| *old != version).and_then(|(_, sdl)| quipu_schema::compile(&sdl).ok())
-        {
-            print(format_args!("\n{}", diff(&old, &ontology)));
-        }
-        if !broken.is_empty() {
-            broken.iter().for_each(|line| warn(line));
-            print(
-                "\nnot all documents that are published for the tenant fit this ontology; they are refused when they are sent\n",
-            );
-        }
-        if left > 0 {
-            print(format_args!(
-                "\n{left} records that are there are embedded in the background, by the server that runs or by the next one; \
-                 until then they are found by words, and not by meaning\n"
-            ));
-        }
         Ok(())
     }
+}
+
+impl RollBack {
+    async fn run(self, config: Config) -> Result<(), Failure> {
+        let app = App::open(config).await?;
+        let published = app.publisher().roll_back(&self.tenant, self.to).await?;
+        if published.is_new() {
+            let about = json!({ "to": self.to, "version": published.version, "before": published.before });
+            let variables = about.as_object().cloned().unwrap_or_default();
+            let record = Record { variables, ..Record::new(app.now(), "ontology.rollback") };
+            app.note(&Whose::Tenant(self.tenant.clone()), record).await?;
+        }
+        told(&app, &self.tenant, published).await?;
+        app.close().await;
+        Ok(())
+    }
+}
+
+impl History {
+    async fn run(self, config: Config) -> Result<(), Failure> {
+        let app = App::open(config).await?;
+        let tenant = &self.tenant;
+        if let Some(version) = self.show {
+            print(tenancy::text(&app.ports, tenant, version).await?);
+            app.close().await;
+            return Ok(());
+        }
+        let versions = tenancy::history(&app.ports, tenant).await?;
+        app.close().await;
+        let last = versions.last().map(|one| one.version);
+        let titles = ["VERSION", "PUBLISHED", "BYTES", ""].map(str::to_owned);
+        let lines = versions.into_iter().map(|one| {
+            let now = if last == Some(one.version) { "served" } else { "" };
+            [
+                one.version.to_string(),
+                one.at.unwrap_or_else(|| "not known".to_owned()),
+                one.bytes.to_string(),
+                now.to_owned(),
+            ]
+        });
+        print(columns::table(&std::iter::once(titles).chain(lines).collect::<Vec<_>>()));
+        Ok(())
+    }
+}
+
+/// Says what came of publishing, and waits until indexes are filled.
+async fn told(app: &App, tenant: &TenantId, published: Published) -> Result<(), Failure> {
+    filled(app, tenant, published.filling.clone()).await?;
+    let version = published.version;
+    print(match published.is_new() {
+        false => format!("{tenant} has this ontology already: version {version}\n"),
+        true => format!("published version {version} for {tenant}\n"),
+    });
+    if let Some(diff) = published.diff {
+        print(format_args!("\n{diff}"));
+    }
+    if !published.misfits.is_empty() {
+        published.misfits.iter().for_each(|line| warn(line));
+        print(
+            "\nnot all documents that are published for the tenant fit this ontology; they are refused when they are sent\n",
+        );
+    }
+    if published.to_embed > 0 {
+        print(format_args!(
+            "\n{} records that are there are embedded in the background, by the server that runs or by the next one; \
+             until then they are found by words, and not by meaning\n",
+            published.to_embed
+        ));
+    }
+    Ok(())
 }

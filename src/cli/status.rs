@@ -51,7 +51,7 @@ impl Status {
                 Some(ontology) => app.relay.left(tenant, ontology).await?,
                 None => 0,
             };
-            let mut of_vectors = stands(vectors, head);
+            let mut of_vectors = columns::stands(vectors, head);
             if left > 0 {
                 of_vectors = format!("{of_vectors}, {left} records to embed");
             }
@@ -59,7 +59,7 @@ impl Status {
                 tenant.to_string(),
                 format!("version {version}"),
                 head.to_string(),
-                stands(graph, head),
+                columns::stands(graph, head),
                 of_vectors,
             ]);
             if let (true, Some(ontology)) = (self.compare, &ontology) {
@@ -83,13 +83,5 @@ impl Status {
             some => Err(Failure::refused(format!("{some} differences between the stores and the log"))
                 .help("quipu rebuild --store graph --tenant TENANT makes a store anew from the log")),
         }
-    }
-}
-
-/// A position, compared with the log's head.
-fn stands(position: u64, head: u64) -> String {
-    match head.saturating_sub(position) {
-        0 => "in step".to_owned(),
-        behind => format!("{position}, {behind} behind"),
     }
 }

@@ -62,7 +62,7 @@ impl AppState {
             Err(denied) => Err(denied),
         };
         let verified = verified.map_err(|denied| self.refused(denied))?;
-        let api = self.served(&verified.principal.tenant)?;
+        let api = self.served(&verified.principal)?;
         let Verified { principal, expires_ms, source } = verified;
         tracing::Span::current().record("tenant", principal.tenant.as_str());
         Ok(Caller { principal, api, expires_ms, source })
@@ -79,6 +79,7 @@ impl AppState {
                 let message = "what is kept of credentials cannot be asked for at the moment; try again";
                 Fault::client(Code::StoreUnavailable, message).into()
             }
+            Denied::Suspended => suspended().into(),
             reason => {
                 tracing::info!(%reason, "credentials refused");
                 let refusal = Refusal::unauthenticated();
@@ -99,10 +100,28 @@ impl AppState {
         }
     }
 
-    /// The API of a tenant.
-    fn served(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Refusal> {
+    /// Whether a tenant lets anybody in.
+    ///
+    /// # Errors
+    /// When it is suspended.
+    pub(super) fn open(&self, tenant: &TenantId) -> Result<(), Denied> {
+        match self.gateway.api(tenant) {
+            Err(Absent::Suspended) => Err(Denied::Suspended),
+            _ => Ok(()),
+        }
+    }
+
+    /// The API of the tenant of somebody whose credentials were verified.
+    fn served(&self, who: &Principal) -> Result<Arc<dyn TenantApi>, Refusal> {
+        let tenant = &who.tenant;
         match self.gateway.api(tenant) {
             Ok(api) => Ok(api),
+            Err(Absent::Suspended) => {
+                if let Some(watching) = &self.watching {
+                    watching.refused(who, Code::TenantSuspended);
+                }
+                Err(suspended().into())
+            }
             Err(Absent::Unknown) => Err(self.refused(Denied::UnknownTenant(tenant.to_string()))),
             Err(Absent::NotReady) => {
                 let message =
@@ -125,9 +144,33 @@ impl AppState {
         }
     }
 
+    /// Done when a stream may not go on, with the reason: its credentials hold no longer, or its tenant is suspended or gone.
+    pub(super) async fn over(self: Arc<Self>, tenant: TenantId, source: Source, expires_ms: i64) -> Over {
+        tokio::select! {
+            () = self.clone().ended(source, expires_ms) => Over::Expired,
+            over = self.left(&tenant) => over,
+        }
+    }
+
+    /// Done when a tenant is served no more.
+    async fn left(&self, tenant: &TenantId) -> Over {
+        let mut departures = self.gateway.departures();
+        loop {
+            match self.gateway.api(tenant) {
+                Err(Absent::Suspended) => return Over::Suspended,
+                Err(Absent::Unknown) => return Over::Expired,
+                Ok(_) | Err(Absent::NotReady) => {}
+            }
+            if departures.changed().await.is_err() {
+                // Where nobody says so, none goes.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Done when what let a caller in holds no longer: it ends, or was ended. What could have been ended is looked up again whenever
     /// it was believed for long enough.
-    pub(super) async fn ended(self: Arc<Self>, mut source: Source, mut expires_ms: i64) {
+    async fn ended(self: Arc<Self>, mut source: Source, mut expires_ms: i64) {
         let mut heard = Instant::now();
         loop {
             let left = milliseconds(expires_ms.saturating_sub(self.clock.now_ms()));
@@ -151,6 +194,30 @@ impl AppState {
             }
         }
     }
+}
+
+/// Why a stream may not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// What let the caller in holds no longer.
+    Expired,
+    /// The tenant is suspended.
+    Suspended,
+}
+
+impl Over {
+    /// What is said to the client.
+    pub fn refusal(self) -> Refusal {
+        match self {
+            Self::Expired => Refusal::unauthenticated(),
+            Self::Suspended => suspended().into(),
+        }
+    }
+}
+
+/// What callers of a suspended tenant are told. Why it is suspended is for whoever runs the gateway.
+fn suspended() -> Fault {
+    Fault::client(Code::TenantSuspended, "the tenant is suspended; ask whoever runs this gateway")
 }
 
 /// A time that is left; none when it is over.

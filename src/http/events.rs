@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::Instrument;
 
-use super::caller::Caller;
+use super::caller::{Caller, Over};
 use super::graphql::refuse_mutation;
 use super::live::{Channel, Live, Place, operate, refused};
 use super::meter;
@@ -47,7 +47,8 @@ pub(super) async fn stream(
         refuse_mutation(&operation)?;
     }
     let meter = state.meter(&caller.principal.tenant);
-    let expires = Box::pin(state.clone().ended(caller.source.clone(), caller.expires_ms));
+    let tenant = caller.principal.tenant.clone();
+    let over = Box::pin(state.clone().over(tenant, caller.source.clone(), caller.expires_ms));
     let operation = Live { caller, operation, write, request_id, meter: meter.clone() };
     let place = Place::enter(state, &operation, "sse").await.map_err(|fault| meter::refusal(meter.as_ref(), fault))?;
     let live = &state.config.live;
@@ -61,7 +62,7 @@ pub(super) async fn stream(
         held: None,
         greeted: false,
         ended: false,
-        expires,
+        over,
         keep_alive: live.keep_alive,
         stopping: state.stopping.subscribe(),
         _work: Work(work.abort_handle()),
@@ -94,7 +95,7 @@ struct Sending {
     held: Option<Queued<Bytes>>,
     greeted: bool,
     ended: bool,
-    expires: BoxFuture<'static, ()>,
+    over: BoxFuture<'static, Over>,
     keep_alive: Duration,
     stopping: watch::Receiver<bool>,
     _work: Work,
@@ -116,9 +117,9 @@ impl Sending {
                 self.held = queued;
                 part
             }
-            () = &mut self.expires => {
+            over = &mut self.over => {
                 self.ended = true;
-                last_event(Refusal::unauthenticated().body().as_bytes())
+                last_event(over.refusal().body().as_bytes())
             }
             // the client connects again, to another instance
             () = stopped(&mut self.stopping) => return None,

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::{Answer, Ask, TextHash};
+use tokio::sync::watch;
 
 /// Finds the API of a tenant.
 pub trait Gateway: Send + Sync {
@@ -15,6 +16,12 @@ pub trait Gateway: Send + Sync {
     /// # Errors
     /// When it is not served.
     fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent>;
+
+    /// Changes whenever tenants were suspended or went; whoever has a stream looks then whether it may go on. A receiver without a sender
+    /// says that this never happens.
+    fn departures(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
+    }
 }
 
 /// Why a tenant is not served.
@@ -24,6 +31,8 @@ pub enum Absent {
     Unknown,
     /// What is published for it could not be made ready yet.
     NotReady,
+    /// It is suspended: told to those alone whose credentials were verified.
+    Suspended,
 }
 
 /// The API of one tenant, of one version of its ontology.

@@ -72,6 +72,10 @@ impl Close {
         Self::new(4403, "Forbidden")
     }
 
+    pub fn suspended() -> Self {
+        Self::new(4403, "Forbidden: the tenant is suspended")
+    }
+
     pub fn expired() -> Self {
         Self::new(4403, "Forbidden: the token has expired")
     }

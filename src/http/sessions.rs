@@ -7,6 +7,7 @@ use axum::http::header::{CONTENT_TYPE, SET_COOKIE};
 use axum::http::request::Parts as Head;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::value::scalar;
 use serde_json::json;
 use tokio::time::Instant;
@@ -40,7 +41,9 @@ pub(super) async fn refresh(State(state): State<Arc<AppState>>, request: Request
         let _place = state.admission.enter_unknown(Instant::now() + state.config.server.request_timeout).await?;
         let token = cookies::value(&head.headers, Kind::Refresh, &state.config.sessions);
         let refreshed = match token {
-            Ok(Some(token)) => state.authenticator.refresh_session(token).await,
+            Ok(Some(token)) => {
+                state.authenticator.refresh_session(token, &|tenant: &TenantId| state.open(tenant)).await
+            }
             Ok(None) => Err(Denied::Missing),
             Err(denied) => Err(denied),
         };

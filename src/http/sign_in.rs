@@ -84,7 +84,8 @@ async fn sign_in(state: &AppState, head: &Head, body: Body) -> Result<Given, Ref
         refused("too many tries for this account");
         return Err(too_many());
     }
-    let signed_in = state.authenticator.sign_in(tenant.as_ref(), &wanted.user, wanted.password.clone()).await;
+    let open = |tenant: &TenantId| state.open(tenant);
+    let signed_in = state.authenticator.sign_in(tenant.as_ref(), &wanted.user, wanted.password.clone(), &open).await;
     signed_in.map_err(|denied| match denied {
         Denied::WrongPassword => {
             refused("wrong name or password");
@@ -92,7 +93,12 @@ async fn sign_in(state: &AppState, head: &Head, body: Body) -> Result<Given, Ref
             state.metrics.refused(Code::Unauthenticated.as_str());
             Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated.as_str(), message)
         }
-        denied => state.refused(denied),
+        denied => {
+            if matches!(denied, Denied::Suspended) {
+                refused("the tenant is suspended");
+            }
+            state.refused(denied)
+        }
     })
 }
 

@@ -11,6 +11,7 @@ use axum::http::header::UPGRADE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use quipu_resolvers::fault::{Code, Fault};
 use serde_json::{Map, Value};
@@ -20,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tracing::Instrument;
 
 use super::accept::Connection;
-use super::caller::Caller;
+use super::caller::{Caller, Over};
 use super::gateway::Absent;
 use super::graphql::bounds;
 use super::layers::fresh_id;
@@ -155,21 +156,26 @@ impl Session {
         let mut ticks = interval_at(Instant::now() + live.keep_alive, live.keep_alive);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // until the acknowledgement this is the time for it, then the end of the credentials
-        let mut until: BoxFuture<'static, ()> = Box::pin(sleep(live.init_timeout));
+        let mut until: BoxFuture<'static, Close> = Box::pin(sleep(live.init_timeout).map(|()| Close::init_timeout()));
         loop {
             let known = self.caller.is_some();
             let step = tokio::select! {
                 received = self.socket.recv() => self.received(received).await,
                 Some(queued) = inbox.recv() => self.deliver(queued.message).await,
                 _ = ticks.tick() => self.beat(live.keep_alive).await,
-                () = &mut until => Err(if known { Close::expired() } else { Close::init_timeout() }.into()),
+                close = &mut until => Err(close.into()),
                 () = stopped(&mut stopping) => Err(Close::going_away().into()),
             };
             if let Err(end) = step {
                 return end;
             }
             if let (false, Some(caller)) = (known, &self.caller) {
-                until = Box::pin(self.state.clone().ended(caller.source.clone(), caller.expires_ms));
+                let tenant = caller.principal.tenant.clone();
+                let over = self.state.clone().over(tenant, caller.source.clone(), caller.expires_ms);
+                until = Box::pin(over.map(|over| match over {
+                    Over::Expired => Close::expired(),
+                    Over::Suspended => Close::suspended(),
+                }));
             }
         }
     }
@@ -211,6 +217,7 @@ impl Session {
         };
         let caller = self.state.caller(proof).await.map_err(|refusal| match refusal.status {
             StatusCode::SERVICE_UNAVAILABLE => Close::not_ready(),
+            _ if refusal.code == Code::TenantSuspended.as_str() => Close::suspended(),
             _ => Close::forbidden(),
         })?;
         self.caller = Some(caller);
@@ -226,6 +233,7 @@ impl Session {
         let api = self.state.gateway.api(&known.principal.tenant).map_err(|absent| match absent {
             Absent::Unknown => Close::forbidden(),
             Absent::NotReady => Close::not_ready(),
+            Absent::Suspended => Close::suspended(),
         })?;
         if self.running.len() >= self.state.config.live.per_connection {
             let message = "too many operations over this socket (live.per_connection)";

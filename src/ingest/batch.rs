@@ -18,10 +18,13 @@ pub struct Shaper<'a> {
 }
 
 /// One way in which a relationship type may be used.
-pub(super) struct Link<'a> {
-    pub(super) from: &'a str,
-    pub(super) to: &'a str,
-    pub(super) properties: Option<&'a EdgeType>,
+pub struct Link<'a> {
+    /// Type of the nodes that it leads from.
+    pub from: &'a str,
+    /// Type of those that it leads to.
+    pub to: &'a str,
+    /// Its properties, if it has any.
+    pub properties: Option<&'a EdgeType>,
 }
 
 /// What a batch of records comes to.
@@ -118,7 +121,7 @@ fn meant(near: Option<&str>) -> String {
 }
 
 /// Every use of a relationship type that a field declares, from either end. A use with properties wins over one without.
-pub(super) fn links(ontology: &Ontology) -> HashMap<&str, Vec<Link<'_>>> {
+pub fn links(ontology: &Ontology) -> HashMap<&str, Vec<Link<'_>>> {
     let mut links: HashMap<&str, Vec<Link<'_>>> = HashMap::new();
     for (entity, field) in ontology.types.values().flat_map(|e| e.relationships.values().map(move |field| (e, field))) {
         let properties = field.properties.as_ref().and_then(|name| ontology.edge_types.get(name));

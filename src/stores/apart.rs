@@ -18,7 +18,7 @@ use futures_util::stream::{self, StreamExt};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
 use quipu_resolvers::ports::{
-    Call, Coverage, Graph, Hit, Metadata, Nearest, Reader, StoreName, VectorChange, VectorOf, Vectors, Within,
+    Call, Coverage, Graph, Held, Hit, Metadata, Nearest, Reader, StoreName, VectorChange, VectorOf, Vectors, Within,
 };
 use quipu_resolvers::read::{Predicate, Read};
 use quipu_resolvers::value::Value;
@@ -85,6 +85,12 @@ pub trait Bare: Send + Sync {
         property: &str,
         ids: Vec<String>,
     ) -> Result<Vec<String>, Fault>;
+
+    /// As [`Vectors::forget`].
+    async fn forget(&self, tenant: &TenantId) -> Result<(), Fault>;
+
+    /// As [`Vectors::held`].
+    async fn held(&self, tenant: &TenantId) -> Result<Vec<Held>, Fault>;
 
     /// As [`Vectors::uncover`].
     async fn uncover(&self, tenant: &TenantId, of: &str, property: &str) -> Result<bool, Fault>;
@@ -297,6 +303,14 @@ impl Vectors for Apart {
         ids: Vec<String>,
     ) -> Result<Vec<String>, Fault> {
         self.vectors.lacking(tenant, of, property, ids).await
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), Fault> {
+        self.vectors.forget(tenant).await
+    }
+
+    async fn held(&self, tenant: &TenantId) -> Result<Vec<Held>, Fault> {
+        self.vectors.held(tenant).await
     }
 
     async fn uncover(&self, tenant: &TenantId, of: &str, property: &str) -> Result<bool, Fault> {

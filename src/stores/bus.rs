@@ -42,6 +42,10 @@ impl Bus for LocalBus {
     fn listen(&self, tenant: &TenantId) -> watch::Receiver<u64> {
         self.with_channel(tenant, watch::Sender::subscribe)
     }
+
+    fn forget(&self, tenant: &TenantId) {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use quick_cache::sync::{Cache as Values, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Cache, CacheKey, Clock, Found};
 
 /// What an entry takes beside key and value, roughly.
@@ -98,6 +99,14 @@ impl Cache for LocalCache {
         }
     }
 
+    async fn forget(&self, tenant: &TenantId) {
+        self.values.retain(|key, _| !key.is_of(tenant));
+    }
+
+    async fn held(&self, tenant: &TenantId) -> Option<u64> {
+        Some(self.values.iter().filter(|(key, _)| key.is_of(tenant)).count() as u64)
+    }
+
     fn largest(&self) -> usize {
         self.largest
     }
@@ -107,7 +116,6 @@ impl Cache for LocalCache {
 mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
-    use quipu_resolvers::guard::TenantId;
     use quipu_resolvers::ports::KeyKind;
 
     use super::*;

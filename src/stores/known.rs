@@ -27,6 +27,11 @@ impl Known {
         known.get(tenant).is_some_and(|(_, at)| at.elapsed() < AGE)
     }
 
+    /// Forgets a tenant that is gone, or may be another of the same name by now.
+    pub(super) fn forget(&self, tenant: &TenantId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+    }
+
     /// Takes what was read or written.
     pub(super) fn set(&self, tenant: &TenantId, names: Names) -> Arc<Names> {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);

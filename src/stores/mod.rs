@@ -23,6 +23,7 @@ mod fitting;
 mod fold;
 mod holdings;
 mod known;
+mod lives;
 mod logged;
 mod publishing;
 mod relationship_id;

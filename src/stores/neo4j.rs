@@ -24,6 +24,7 @@ mod adopt;
 mod apply;
 mod decode;
 mod failure;
+mod forget;
 mod gather;
 mod graph;
 mod migrations;

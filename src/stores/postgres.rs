@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use quipu_resolvers::fault::{Code, Fault};
+use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::TenantId;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
 use super::known::Known;
+use super::lives::unknown as unknown_tenant;
 use super::sql::names::{Names, UNKNOWN};
 
 mod accept;
@@ -22,7 +23,9 @@ mod check;
 mod credentials;
 mod documents;
 mod foreign;
+mod forget;
 mod holdings;
+mod lives;
 mod metadata;
 mod migrations;
 mod names;
@@ -158,8 +161,4 @@ impl Store {
         accept::end(session, deadline).await.map_err(Failure::fault)?;
         Ok(outcome)
     }
-}
-
-fn unknown_tenant(tenant: &TenantId) -> Fault {
-    Fault::client(Code::NotFound, format!("there is no tenant {tenant}; publish an ontology for it first"))
 }

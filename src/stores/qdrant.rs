@@ -14,12 +14,13 @@ use async_trait::async_trait;
 use qdrant_client::qdrant::{Condition, ScrollPoints, vector_output};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Call, Coverage, Hit, Nearest, StoreName, VectorChange, VectorOf};
+use quipu_resolvers::ports::{Call, Coverage, Held, Hit, Nearest, StoreName, VectorChange, VectorOf};
 
 use super::apart::{Bare, Found, Look};
 
 mod apply;
 mod failure;
+mod forget;
 mod notes;
 mod open;
 mod scope;
@@ -169,6 +170,14 @@ impl Bare for Qdrant {
         ids: Vec<String>,
     ) -> Result<Vec<String>, Fault> {
         self.0.without(tenant, (of, property), ids, background()).await.map_err(Failure::fault)
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), Fault> {
+        self.0.forget_tenant(tenant, background()).await.map_err(Failure::fault)
+    }
+
+    async fn held(&self, tenant: &TenantId) -> Result<Vec<Held>, Fault> {
+        self.0.held_of(tenant, background()).await.map_err(Failure::fault)
     }
 
     async fn uncover(&self, tenant: &TenantId, of: &str, property: &str) -> Result<bool, Fault> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, RedisError};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, IntoConnectionInfo as _, RedisError};
 use tokio::time::timeout;
 
 mod bus;
@@ -117,6 +117,15 @@ impl Redis {
 
     fn client(&self) -> Client {
         self.live.load().client.clone()
+    }
+
+    /// What a command brings that nobody's request waits for; `None` when the server does not answer.
+    async fn command<T: FromRedisValue>(&self, command: &redis::Cmd) -> Option<T> {
+        let mut connection = self.connection();
+        match timeout(CONNECTING + ANSWER, command.query_async(&mut connection)).await {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(_)) | Err(_) => None,
+        }
     }
 
     /// Whether the server answers on the shared connection, which is made again where it has to be.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use quipu_resolvers::change::Entry;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching, Reader, Standing};
+use quipu_resolvers::ports::{Applied, Call, Graph, Held, Hit, Matching, Reader, SharedGraph, Standing};
 use quipu_resolvers::read::Read;
 use quipu_resolvers::value::Value;
 use quipu_schema::ontology::Ontology;
@@ -66,6 +66,18 @@ impl Graph for RoutedGraph {
 
     async fn filling(&self, tenant: &TenantId) -> Result<Vec<String>, Fault> {
         self.of(tenant).filling(tenant).await
+    }
+
+    fn is_shared(&self, tenant: &TenantId) -> bool {
+        self.of(tenant).is_shared(tenant)
+    }
+
+    async fn forget(&self, tenant: &TenantId, shared: SharedGraph) -> Result<(), Fault> {
+        self.of(tenant).forget(tenant, shared).await
+    }
+
+    async fn held(&self, tenant: &TenantId, shared: SharedGraph) -> Result<Vec<Held>, Fault> {
+        self.of(tenant).held(tenant, shared).await
     }
 
     async fn clear(&self, tenant: &TenantId) -> Result<(), Fault> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use quipu_resolvers::fault::{Code, Fault};
+use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
 use quipu_resolvers::ports::{Call, Reader, StoreName};
 use quipu_resolvers::read::Read;
@@ -20,6 +20,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, sqlite::SqliteRow};
 
 use super::known::Known;
+use super::lives::unknown as unknown_tenant;
 use super::sql::{self, Dialect, Parameter, Statement, names::Names};
 
 mod accept;
@@ -31,8 +32,10 @@ mod covered;
 mod credentials;
 mod documents;
 mod fitting;
+mod forget;
 mod graph;
 mod known;
+mod lives;
 mod metadata;
 mod migrations;
 mod open;
@@ -281,8 +284,4 @@ impl Reader for EmbeddedMetadata {
     async fn read_many(&self, read: &Allowed<Read>, keys: &[Value], call: Call<'_>) -> Result<Vec<Value>, Fault> {
         self.0.read_many(StoreName::Rows, read, keys, call).await
     }
-}
-
-fn unknown_tenant(tenant: &TenantId) -> Fault {
-    Fault::client(Code::NotFound, format!("there is no tenant {tenant}; publish an ontology for it first"))
 }

@@ -2,8 +2,8 @@ use super::quipu::{FARM, Quipu};
 use base64::Engine as _;
 use serde_json::Value as Json;
 
-const COMMANDS: [&str; 10] =
-    ["demo", "serve", "migrate", "ontology", "documents", "token", "import", "explain", "policy", "audit"];
+const COMMANDS: [&str; 11] =
+    ["demo", "serve", "migrate", "ontology", "documents", "token", "import", "explain", "policy", "audit", "tenant"];
 
 #[test]
 fn help_says_what_each_command_is_for() {

@@ -15,11 +15,11 @@ async fn a_plan_says_what_would_be_run_and_writes_nothing() {
     };
     let before = quipu.run(&["migrate", "--plan"]);
     assert_eq!((before.code, before.err.as_str()), (Some(0), ""), "{before:?}");
-    let pending: Vec<_> = ["store", "covered", "credentials", "documents", "audit"]
+    let pending: Vec<_> = ["store", "covered", "credentials", "documents", "audit", "tenants"]
         .map(|name| (name.to_owned(), "pending".to_owned(), 64))
         .to_vec();
     assert_eq!(steps(&before.out), pending, "{}", before.out);
-    assert!(before.out.ends_with("  5 would be run\n"), "{}", before.out);
+    assert!(before.out.ends_with("  6 would be run\n"), "{}", before.out);
     assert!(!quipu.path("quipu.db").exists(), "a plan makes nothing");
     assert_eq!(quipu.run(&["migrate"]).code, Some(0));
     let after = quipu.run(&["migrate", "--plan"]);

@@ -16,5 +16,6 @@ pub mod quipu;
 mod refusals;
 mod running;
 mod secrets;
+mod tenants;
 mod tour;
 mod users;

@@ -46,7 +46,8 @@ async fn in_redis(test: &str) -> Option<Opened> {
 macro_rules! cache_suite {
     ($name:ident, $open:path) => {
         mod $name {
-            cache_suite!(@cases $open, values_come_back, values_end_with_their_time, large_values_are_not_kept, many_at_once, counts, windows_end);
+            cache_suite!(@cases $open, values_come_back, values_end_with_their_time, large_values_are_not_kept, many_at_once, counts, windows_end,
+                a_tenant_is_forgotten_and_no_other);
         }
     };
     (@cases $open:path, $($case:ident),+) => {
@@ -103,6 +104,27 @@ async fn values_end_with_their_time(Opened { cache, _kept, .. }: Opened) {
     cache.put(&short, Bytes::from_static(b"short"), LONG).await;
     cache.put(&short, Bytes::from_static(b"shorter"), Duration::from_millis(200)).await;
     until(|| async { cache.get(&short).await == Found::Nothing }).await;
+}
+
+async fn a_tenant_is_forgotten_and_no_other(Opened { cache, counters, _kept }: Opened) {
+    let value = || Bytes::from_static(b"value");
+    // More than one look finds, and names of which one is the beginning of the other.
+    for number in 0..2_500 {
+        cache.put(&key("a", KeyKind::Result, &number.to_string()), value(), LONG).await;
+    }
+    counters.take(&key("a", KeyKind::Count, "requests"), 1, 9, LONG).await;
+    let others = ["a-b", "ab", "b"].map(|tenant| key(tenant, KeyKind::Embedding, "x"));
+    for other in &others {
+        cache.put(other, value(), LONG).await;
+    }
+    let of = |name: &str| TenantId::parse(name).expect("a name");
+    assert!(cache.held(&of("a")).await.is_some_and(|held| held > 0));
+    cache.forget(&of("a")).await;
+    assert_eq!(cache.held(&of("a")).await, Some(0));
+    assert_eq!(cache.get(&key("a", KeyKind::Result, "7")).await, Found::Nothing);
+    for (other, name) in others.iter().zip(["a-b", "ab", "b"]) {
+        assert_eq!((cache.get(other).await, cache.held(&of(name)).await), (Found::Value(value()), Some(1)), "{name}");
+    }
 }
 
 async fn large_values_are_not_kept(Opened { cache, _kept, .. }: Opened) {

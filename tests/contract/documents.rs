@@ -1,7 +1,8 @@
 //! Documents that are published for tenants.
 
 use quipu_resolvers::fault::Code;
-use quipu_resolvers::ports::{Room, TrustedDocument};
+use quipu_resolvers::guard::TenantId;
+use quipu_resolvers::ports::{Metadata, Room, TrustedDocument};
 
 use super::Stores;
 use super::changes::refused;
@@ -18,6 +19,12 @@ async fn kept(stores: &Stores, who: &str) -> Vec<(String, String)> {
     documents.into_iter().map(|one| (one.id, one.text)).collect()
 }
 
+/// How often the documents of tenants were changed, of those that ever had some.
+async fn changes_of(metadata: &dyn Metadata) -> Vec<(TenantId, u64)> {
+    let tenants = metadata.tenants().await.unwrap();
+    tenants.into_iter().filter(|one| one.documents > 0).map(|one| (one.tenant, one.documents)).collect()
+}
+
 pub async fn documents_are_published_per_tenant(stores: Stores) {
     let metadata = &stores.metadata;
     let nobody = metadata.publish_documents(&tenant("nobody"), &documents(&[("a", "{ a }")]), ROOM, AT).await;
@@ -27,7 +34,7 @@ pub async fn documents_are_published_per_tenant(stores: Stores) {
         metadata.publish(&tenant(who), "one", &ontology(), AT).await.unwrap();
         assert_eq!(metadata.documents(&tenant(who)).await.unwrap(), (0, Vec::new()));
     }
-    assert!(metadata.document_changes().await.unwrap().is_empty());
+    assert!(changes_of(metadata.as_ref()).await.is_empty());
     for (who, text) in TENANTS.into_iter().zip(["{ one }", "{ two 'é\" }"]) {
         let some = documents(&[("b", text), ("a", "{ a }")]);
         assert_eq!(metadata.publish_documents(&tenant(who), &some, ROOM, AT).await.unwrap(), 2);
@@ -37,14 +44,14 @@ pub async fn documents_are_published_per_tenant(stores: Stores) {
     assert_eq!(kept(&stores, "alpha").await, [pair("a", "{ a }"), pair("b", "{ one }")]);
     assert_eq!(kept(&stores, "beta").await, [pair("a", "{ a }"), pair("b", "{ two 'é\" }")]);
     let changes = [(tenant("alpha"), 1), (tenant("beta"), 1)];
-    assert_eq!(metadata.document_changes().await.unwrap(), changes, "what changes nothing does not count");
+    assert_eq!(changes_of(metadata.as_ref()).await, changes, "what changes nothing does not count");
 
     let gone = ["b".to_owned(), "nothing".to_owned()];
     assert_eq!(metadata.remove_documents(&tenant("alpha"), &gone).await.unwrap(), 1);
     assert_eq!(metadata.remove_documents(&tenant("alpha"), &gone).await.unwrap(), 0);
     assert_eq!(kept(&stores, "alpha").await, [pair("a", "{ a }")]);
     assert_eq!(kept(&stores, "beta").await.len(), 2, "the other tenant's stay");
-    assert_eq!(metadata.document_changes().await.unwrap(), [(tenant("alpha"), 2), (tenant("beta"), 1)]);
+    assert_eq!(changes_of(metadata.as_ref()).await, [(tenant("alpha"), 2), (tenant("beta"), 1)]);
     assert_eq!(metadata.documents(&tenant("alpha")).await.unwrap().0, 2);
     assert_eq!(refused(metadata.remove_documents(&tenant("nobody"), &gone).await).0, Code::NotFound);
 }
@@ -65,5 +72,5 @@ pub async fn documents_are_published_all_or_none(stores: Stores) {
         assert!(code == Code::Conflict && message.contains(said), "{message}");
     }
     assert_eq!(kept(&stores, "alpha").await.len(), 1);
-    assert_eq!(metadata.document_changes().await.unwrap(), [(alpha, 1)]);
+    assert_eq!(changes_of(metadata.as_ref()).await, [(alpha, 1)]);
 }

@@ -21,6 +21,7 @@ pub mod embedded;
 mod fixture;
 mod gathered;
 mod keeping;
+mod lives;
 pub mod neo4j;
 mod outcomes;
 pub mod own;
@@ -84,6 +85,12 @@ macro_rules! contract_suite {
                 documents:
                     documents_are_published_per_tenant,
                     documents_are_published_all_or_none;
+                lives:
+                    tenants_are_suspended_and_served_again,
+                    nothing_is_written_for_a_tenant_that_is_leaving,
+                    versions_of_ontologies_are_kept,
+                    a_deleted_tenant_leaves_nothing_and_others_alone,
+                    a_name_is_used_anew_after_its_tenant_went;
                 conditions:
                     comparisons,
                     texts_are_literal,
@@ -204,6 +211,7 @@ mod on_neo4j_together {
 mod on_a_database_of_its_own {
     contract_suite!(@cases crate::contract::own::opened,
         changes: accepted_and_applied, relationships_merge_and_vanish, a_node_takes_its_relationships;
+        lives: a_deleted_tenant_leaves_nothing_and_others_alone, a_name_is_used_anew_after_its_tenant_went;
         conditions: comparisons, lists_and_json, conditions_along_joins;
         outcomes: values_come_out_typed, odd_texts_survive;
         reads: by_keys, relationships_by_id, parallel_relationships, tenants_do_not_mix;

@@ -17,7 +17,7 @@ mod rotation;
 mod standing;
 mod together;
 mod walk;
-mod whole;
+pub mod whole;
 
 /// The address of a server, from the variable that the set-up exports; without it, says that the test was skipped.
 pub fn address(variable: &str, test: &str) -> Option<String> {

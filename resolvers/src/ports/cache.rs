@@ -20,6 +20,14 @@ pub trait Cache: Send + Sync {
     /// are not kept.
     async fn put(&self, key: &CacheKey, value: Bytes, ttl: Duration);
 
+    /// Removes what is kept of a tenant, at once, as far as it is reached.
+    async fn forget(&self, _tenant: &TenantId) {}
+
+    /// How many keys there are of a tenant, counts among them where they are kept here as well; `None` when nobody can tell.
+    async fn held(&self, _tenant: &TenantId) -> Option<u64> {
+        None
+    }
+
     /// Bytes of the largest value that is kept.
     fn largest(&self) -> usize;
 }
@@ -93,6 +101,16 @@ impl CacheKey {
             digest.update(part);
         }
         Self(format!("{tenant}:{}:{:x}", kind.as_str(), digest.finalize()).into())
+    }
+
+    /// What the keys of a tenant begin with, and no others.
+    pub fn prefix(tenant: &TenantId) -> String {
+        format!("{tenant}:")
+    }
+
+    /// Whether it is a tenant's.
+    pub fn is_of(&self, tenant: &TenantId) -> bool {
+        self.0.strip_prefix(tenant.as_str()).is_some_and(|rest| rest.starts_with(':'))
     }
 
     /// The key as text.

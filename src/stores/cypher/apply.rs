@@ -42,6 +42,35 @@ pub fn clear(label: &str, tenant: &str, limit: u32) -> Statement {
     plain(text, vec![("tenant", tenant.into()), ("limit", Parameter::Int(i64::from(limit)))])
 }
 
+/// Labels of what the gateway keeps for itself: notes, words of rows, and words of nodes of a database that others write.
+pub const OWN_LABELS: [&str; 3] = [POSITION, "_Row", super::texts::LABEL];
+
+/// Removes a portion of everything of a tenant under a label, with its relationships: one row with the number of nodes, `count`.
+pub fn forget(label: &str, tenant: &str, limit: u32) -> Statement {
+    let text = format!(
+        "MATCH (n:{}) WHERE n._tenant = $tenant WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS count",
+        quoted(label)
+    );
+    plain(text, vec![("tenant", tenant.into()), ("limit", Parameter::Int(i64::from(limit)))])
+}
+
+/// Removes a portion of all nodes of a database: one row with their number, `count`.
+pub fn forget_everything(limit: u32) -> Statement {
+    let text = "MATCH (n) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS count".to_owned();
+    plain(text, vec![("limit", Parameter::Int(i64::from(limit)))])
+}
+
+/// How many nodes of a tenant have a label: one row of `count`.
+pub fn count_of(label: &str, tenant: &str) -> Statement {
+    let text = format!("MATCH (n:{}) WHERE n._tenant = $tenant RETURN count(n) AS count", quoted(label));
+    plain(text, vec![("tenant", tenant.into())])
+}
+
+/// How many nodes a database has: one row of `count`.
+pub fn count_everything() -> Statement {
+    plain("MATCH (n) RETURN count(n) AS count".to_owned(), Vec::new())
+}
+
 /// Another tenant that has its graph in the database: one row of `tenant`, or none.
 pub fn other_tenant(tenant: &str) -> Statement {
     let text = "MATCH (q:_Quipu) WHERE q._tenant <> $tenant RETURN q._tenant AS tenant LIMIT 1";

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use quipu_resolvers::change::Entry;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching, Standing};
+use quipu_resolvers::ports::{Applied, Call, Graph, Held, Hit, Matching, SharedGraph, Standing};
 use quipu_schema::ontology::Ontology;
 
 use super::{Neo4j, column};
@@ -56,6 +56,18 @@ impl Graph for Neo4j {
 
     async fn standing(&self, tenant: &TenantId) -> Result<Standing, Fault> {
         self.stands(tenant).await
+    }
+
+    fn is_shared(&self, _tenant: &TenantId) -> bool {
+        self.has_a_database()
+    }
+
+    async fn forget(&self, tenant: &TenantId, shared: SharedGraph) -> Result<(), Fault> {
+        self.forget_tenant(tenant, shared).await
+    }
+
+    async fn held(&self, tenant: &TenantId, shared: SharedGraph) -> Result<Vec<Held>, Fault> {
+        self.held_of(tenant, shared).await
     }
 
     async fn clear(&self, tenant: &TenantId) -> Result<(), Fault> {

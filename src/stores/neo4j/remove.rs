@@ -13,7 +13,7 @@ use super::{Neo4j, TenancyMode, column};
 use crate::stores::cypher::apply::{self, POSITION};
 
 /// Longest time for all of it.
-const REMOVING: Duration = Duration::from_secs(3_600);
+pub(super) const REMOVING: Duration = Duration::from_secs(3_600);
 /// Nodes that are removed in one transaction.
 const PORTION: u32 = 5_000;
 

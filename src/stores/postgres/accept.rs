@@ -17,6 +17,7 @@ use super::reads::is_of_the_table;
 use super::session::{Failure, Session, within};
 use super::{Store, foreign, names, registry, rows, unknown_tenant};
 use crate::stores::fold::{Folded, fold};
+use crate::stores::lives::deleted;
 use crate::stores::logged::{Logged, digest_under, number, replayed};
 use crate::stores::sql::names::{NameOf, Names};
 use crate::stores::verdict::{Verdict, decide};
@@ -128,13 +129,13 @@ async fn transact(
     };
     match lock(connection, names.tenant).await? {
         Some(_) => write(connection, names, change, terms).await,
-        None => Ok(Err(unknown_tenant(tenant))),
+        None => Ok(Err(deleted())),
     }
 }
 
-/// Waits until nobody else decides on a change of the tenant; returns its version.
+/// Waits until nobody else decides on a change of the tenant; returns its version, unless the tenant is being deleted, or was.
 pub(super) async fn lock(connection: &mut PgConnection, tenant: i64) -> Result<Option<i64>, Failure> {
-    let text = "SELECT version FROM tenant WHERE key = $1 FOR UPDATE";
+    let text = "SELECT version FROM tenant WHERE key = $1 AND leaving IS NULL AND gone IS NULL FOR UPDATE";
     Ok(query_scalar(text).bind(tenant).fetch_optional(connection).await?)
 }
 

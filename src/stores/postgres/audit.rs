@@ -17,7 +17,7 @@ const GATEWAY: i64 = 0;
 async fn show(connection: &mut PgConnection, whose: &Whose) -> Result<Option<i64>, Failure> {
     let key = match whose {
         Whose::Gateway => Some(GATEWAY),
-        Whose::Tenant(tenant) => names::tenant_key(connection, tenant).await?,
+        Whose::Tenant(tenant) => names::trail_key(connection, tenant).await?,
     };
     if let Some(key) = key {
         names::show(connection, key).await?;
@@ -52,6 +52,16 @@ impl Trail for Postgres {
 
     async fn prune(&self, whose: &Whose, upto: u64) -> Result<u64, Fault> {
         self.0.write(BACKGROUND, async |connection| prune(connection, whose, upto).await).await
+    }
+
+    async fn forget(&self, whose: &Whose) -> Result<(), Fault> {
+        self.prune(whose, i64::MAX as u64).await?;
+        let work = async |connection: &mut PgConnection| {
+            let Some(key) = show(connection, whose).await? else { return Ok(()) };
+            query("DELETE FROM audit_anchor WHERE tenant = $1").bind(key).execute(connection).await?;
+            Ok(())
+        };
+        self.0.write(BACKGROUND, work).await
     }
 }
 

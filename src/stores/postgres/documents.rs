@@ -44,7 +44,9 @@ impl Store {
 async fn transact(connection: &mut PgConnection, tenant: &TenantId, change: Change<'_>) -> Result<Changed, Failure> {
     let Some(key) = names::tenant_key(connection, tenant).await? else { return Ok(Err(unknown_tenant(tenant))) };
     names::show(connection, key).await?;
-    accept::lock(connection, key).await?;
+    if accept::lock(connection, key).await?.is_none() {
+        return Ok(Err(unknown_tenant(tenant)));
+    }
     let changed = match change {
         Change::Add(documents, room, at) => match publishing::new_ones(&all(connection, key).await?, documents, room) {
             Ok(new) => add(connection, key, &new, at).await?,

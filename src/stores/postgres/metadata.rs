@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use quipu_resolvers::change::{Accepted, Change as Write, Entry};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Call, Metadata, Room, Terms, TrustedDocument};
+use quipu_resolvers::ports::{Call, Held, Life, Metadata, OntologyVersion, Room, TenantState, Terms, TrustedDocument};
 use quipu_schema::ontology::Ontology;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row, query, query_as, query_scalar};
@@ -58,6 +58,8 @@ impl Metadata for Postgres {
     }
 
     async fn prepare(&self, tenant: &TenantId, ontology: &Ontology) -> Result<(), Fault> {
+        // The name may have been another tenant's since it was looked at last, whose types had other keys.
+        self.0.known.forget(tenant);
         self.0.keep_wanted(tenant, ontology);
         self.0.look_at_tables(tenant, Instant::now() + BACKGROUND).await.map_err(Failure::fault)
     }
@@ -86,12 +88,28 @@ impl Metadata for Postgres {
         self.0.documents(tenant).await
     }
 
-    async fn document_changes(&self) -> Result<Vec<(TenantId, u64)>, Fault> {
-        let work = async |connection: &mut PgConnection| {
-            Ok(query_as("SELECT name, documents FROM document_changes()").fetch_all(connection).await?)
-        };
-        let tenants: Vec<(String, i64)> = self.0.look(None, work).await?;
-        Ok(numbered(tenants))
+    async fn tenants(&self) -> Result<Vec<TenantState>, Fault> {
+        self.0.tenants().await
+    }
+
+    async fn set_life(&self, tenant: &TenantId, life: &Life) -> Result<Life, Fault> {
+        self.0.set_life(tenant, life).await
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), Fault> {
+        self.0.forget(tenant).await
+    }
+
+    async fn held(&self, tenant: &TenantId) -> Result<Vec<Held>, Fault> {
+        self.0.held(tenant).await
+    }
+
+    async fn history(&self, tenant: &TenantId) -> Result<Vec<OntologyVersion>, Fault> {
+        self.0.history(tenant).await
+    }
+
+    async fn ontology_at(&self, tenant: &TenantId, version: u64) -> Result<Option<String>, Fault> {
+        self.0.ontology_at(tenant, version).await
     }
 
     async fn publish_documents(

@@ -19,6 +19,7 @@ const MIGRATIONS: &[Migration] = &[
         text: include_str!("../../../graph-migrations/postgres/0003_documents.sql"),
     },
     Migration { number: 4, name: "audit", text: include_str!("../../../graph-migrations/postgres/0004_audit.sql") },
+    Migration { number: 5, name: "tenants", text: include_str!("../../../graph-migrations/postgres/0005_tenants.sql") },
 ];
 
 /// What migrating would run. Nothing is written.

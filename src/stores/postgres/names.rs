@@ -14,6 +14,11 @@ pub(super) async fn tenant_key(connection: &mut PgConnection, tenant: &TenantId)
     Ok(query_scalar("SELECT tenant_key($1)").bind(tenant.as_str()).fetch_one(connection).await?)
 }
 
+/// The key under which a tenant's audit trail is, also when the tenant is gone.
+pub(super) async fn trail_key(connection: &mut PgConnection, tenant: &TenantId) -> Result<Option<i64>, Failure> {
+    Ok(query_scalar("SELECT trail_key($1)").bind(tenant.as_str()).fetch_one(connection).await?)
+}
+
 /// Shows a tenant for the rest of the transaction.
 pub(super) async fn show(connection: &mut PgConnection, key: i64) -> Result<(), Failure> {
     query("SELECT set_config('quipu.tenant', $1, true)").bind(key.to_string()).execute(connection).await?;

@@ -13,7 +13,7 @@ use super::holdings::InLog;
 use super::rows::{NUMBERS, TEXTS, number_in, text_in};
 use super::session::Failure;
 use super::tables::{self, Opened, Wanted};
-use super::{accept, names, registry};
+use super::{accept, lives, names, registry};
 use crate::stores::fitting::{Fitting, Holders};
 use crate::stores::holdings;
 use crate::stores::logged::number;
@@ -38,10 +38,13 @@ pub(super) async fn transact(connection: &mut PgConnection, published: Publishin
     let Publishing { tenant, sdl, ontology, at, opened } = published;
     let key: i64 = query_scalar("SELECT ensure_tenant($1)").bind(tenant.as_str()).fetch_one(&mut *connection).await?;
     names::show(connection, key).await?;
+    if let Err(refusal) = lives::enter(connection, key, tenant).await? {
+        return Ok(Err(refusal));
+    }
     let version = accept::lock(connection, key).await?.unwrap_or_default();
     let mut names = names::of_tenant(connection, key).await?;
     let before = current(connection, key).await?;
-    let version = note(connection, key, version, before.as_deref(), sdl).await?;
+    let version = note(connection, key, version, before.as_deref(), (sdl, at)).await?;
     names::intern(connection, &mut names, &NameOf::all_in(ontology)).await?;
     // One that does not compile any more says nothing of what was there.
     if let Some(old) = before.filter(|text| text != sdl).and_then(|text| quipu_schema::compile(&text).ok()) {
@@ -77,16 +80,17 @@ async fn note(
     tenant: i64,
     version: i64,
     current: Option<&str>,
-    sdl: &str,
+    (sdl, at): (&str, &str),
 ) -> Result<i64, Failure> {
     if current == Some(sdl) {
         return Ok(version);
     }
     let version = version + 1;
-    query("INSERT INTO ontology (tenant, version, sdl) VALUES ($1, $2, $3)")
+    query("INSERT INTO ontology (tenant, version, sdl, at) VALUES ($1, $2, $3, $4)")
         .bind(tenant)
         .bind(version)
         .bind(sdl)
+        .bind(at)
         .execute(&mut *connection)
         .await?;
     query("UPDATE tenant SET version = $2 WHERE key = $1").bind(tenant).bind(version).execute(connection).await?;

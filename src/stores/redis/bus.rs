@@ -80,6 +80,11 @@ impl Bus for RedisBus {
     fn listen(&self, tenant: &TenantId) -> watch::Receiver<u64> {
         self.shared.local.listen(tenant)
     }
+
+    fn forget(&self, tenant: &TenantId) {
+        self.shared.unsaid.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+        self.shared.local.forget(tenant);
+    }
 }
 
 impl Shared {

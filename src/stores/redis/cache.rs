@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use quipu_resolvers::guard::TenantId;
 use quipu_resolvers::ports::{Cache, CacheKey, Counters, Found, Taken};
 use redis::{Cmd, ErrorKind, FromRedisValue};
 use tokio::sync::Notify;
@@ -35,6 +36,8 @@ if granted and tonumber(ARGV[1]) > 0 then \
 end \
 if left < 0 then left = tonumber(ARGV[3]) end \
 return {granted and 1 or 0, used, left}";
+/// Keys that are looked at at once when those of a tenant are removed.
+const SCANNED: usize = 1_000;
 /// The largest number that a script can compute with exactly.
 const EXACT: u64 = 1 << 53;
 
@@ -84,6 +87,24 @@ impl RedisCache {
         format!("{}:cache:{}", self.shared.redis.prefix, key.as_str())
     }
 
+    /// Names of some keys of a tenant, all where they are few; none only where there are none. `None` when the server does not answer. Nobody
+    /// waits for a request meanwhile, so it may take its time.
+    async fn some_of(&self, tenant: &TenantId) -> Option<Vec<String>> {
+        let prefix = format!("{}:cache:{}", self.shared.redis.prefix, CacheKey::prefix(tenant));
+        let pattern = format!("{}*", literal(&prefix));
+        let (mut cursor, mut found) = (0_u64, Vec::new());
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCANNED);
+            let (next, names): (u64, Vec<String>) = self.shared.redis.command(&scan).await?;
+            found.extend(names);
+            if next == 0 || found.len() >= SCANNED {
+                return Some(found);
+            }
+            cursor = next;
+        }
+    }
+
     async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Silence> {
         if !self.is_up() {
             return Err(Silence::PassedOver);
@@ -108,6 +129,12 @@ impl RedisCache {
         }
         Err(Silence::Failed)
     }
+}
+
+/// A text as a pattern that fits itself alone.
+fn literal(text: &str) -> String {
+    let special = |character| matches!(character, '*' | '?' | '[' | ']' | '\\');
+    text.chars().flat_map(|one| special(one).then_some('\\').into_iter().chain([one])).collect()
 }
 
 /// Tries again for those who cannot wait.
@@ -145,6 +172,22 @@ impl Cache for RedisCache {
         set.arg(self.name(key)).arg(value.as_ref()).arg("PX").arg(ttl);
         // What is not kept is made again.
         let _ = self.ask::<()>(&set).await;
+    }
+
+    async fn forget(&self, tenant: &TenantId) {
+        let forgotten = async {
+            while let Some(names) = self.some_of(tenant).await {
+                if names.is_empty() || self.shared.redis.command::<()>(redis::cmd("UNLINK").arg(&names)).await.is_none()
+                {
+                    return;
+                }
+            }
+        };
+        forgotten.await;
+    }
+
+    async fn held(&self, tenant: &TenantId) -> Option<u64> {
+        Some(self.some_of(tenant).await?.len() as u64)
     }
 
     fn largest(&self) -> usize {

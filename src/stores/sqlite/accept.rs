@@ -15,6 +15,7 @@ use sqlx::{Connection, Row, query};
 use super::connections::{Failure, within};
 use super::{Embedded, known, records, registry, unknown_tenant};
 use crate::stores::fold::{Folded, fold};
+use crate::stores::lives::deleted;
 use crate::stores::logged::{Logged, digest_under, number, replayed};
 use crate::stores::sql::names::{NameOf, Names};
 use crate::stores::verdict::{Verdict, decide};
@@ -93,10 +94,9 @@ pub(super) async fn write(
         Ok(verdict) => verdict,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let head: i64 = sqlx::query_scalar("SELECT head FROM tenant WHERE key = ?")
-        .bind(names.tenant)
-        .fetch_one(&mut *connection)
-        .await?;
+    let text = "SELECT head FROM tenant WHERE key = ? AND leaving IS NULL AND gone IS NULL";
+    let head: Option<i64> = sqlx::query_scalar(text).bind(names.tenant).fetch_optional(&mut *connection).await?;
+    let Some(head) = head else { return Ok(Err(deleted())) };
     let seq = if verdict.ops.is_empty() { head } else { head + 1 };
     let effects = json(&verdict.effects)?;
     if seq > head {

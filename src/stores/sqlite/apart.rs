@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Call, Coverage, Hit, Nearest, StoreName, VectorChange, VectorOf, Vectors};
+use quipu_resolvers::ports::{Call, Coverage, Held, Hit, Nearest, StoreName, VectorChange, VectorOf, Vectors};
 use sqlx::sqlite::SqliteRow;
 
 use super::vectors::{first_vector, hits};
@@ -80,6 +80,14 @@ impl Bare for EmbeddedVectors {
 
     async fn rewind(&self, tenant: &TenantId, position: u64) -> Result<(), Fault> {
         Vectors::rewind(self, tenant, position).await
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), Fault> {
+        Vectors::forget(self, tenant).await
+    }
+
+    async fn held(&self, tenant: &TenantId) -> Result<Vec<Held>, Fault> {
+        Vectors::held(self, tenant).await
     }
 
     async fn uncover(&self, tenant: &TenantId, of: &str, property: &str) -> Result<bool, Fault> {

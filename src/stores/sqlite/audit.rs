@@ -33,6 +33,15 @@ impl Trail for EmbeddedMetadata {
     async fn prune(&self, whose: &Whose, upto: u64) -> Result<u64, Fault> {
         self.0.write(BACKGROUND, async |connection| prune(connection, whose, upto).await).await
     }
+
+    async fn forget(&self, whose: &Whose) -> Result<(), Fault> {
+        self.prune(whose, i64::MAX as u64).await?;
+        let text = "DELETE FROM audit_anchor WHERE whose = ?";
+        let work = async |connection: &mut SqliteConnection| {
+            Ok(query(text).bind(whose.as_str()).execute(connection).await.map(drop)?)
+        };
+        self.0.write(BACKGROUND, work).await
+    }
 }
 
 async fn anchor(connection: &mut SqliteConnection, whose: &Whose) -> Result<Anchor, Failure> {

@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use quipu_resolvers::change::{Entry, Ref};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Applied, Call, Graph, Hit, Matching, Standing, StoreName};
+use quipu_resolvers::ports::{Applied, Call, Graph, Held, Hit, Matching, SharedGraph, Standing, StoreName};
 use quipu_schema::ontology::Ontology;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, query};
 
 use super::accept::json;
 use super::connections::{Failure, within};
+use super::forget::Part;
 use super::records::{by_position, merge};
 use super::registry::each;
 use super::{BACKGROUND, Embedded, EmbeddedGraph, PUBLISHING, known, metadata, publish, records, tenants, text};
@@ -61,6 +62,14 @@ impl Graph for EmbeddedGraph {
         }
         lease.ended(&prepared);
         prepared.map(|_| ()).map_err(|failure| failure.fault(part))
+    }
+
+    async fn forget(&self, tenant: &TenantId, _shared: SharedGraph) -> Result<(), Fault> {
+        self.0.forget_part(tenant, Part::Graph).await
+    }
+
+    async fn held(&self, tenant: &TenantId, _shared: SharedGraph) -> Result<Vec<Held>, Fault> {
+        self.0.held_in(tenant, Part::Graph).await
     }
 
     async fn clear(&self, tenant: &TenantId) -> Result<(), Fault> {

@@ -6,13 +6,16 @@ use async_trait::async_trait;
 use quipu_resolvers::change::{Accepted, Change as Write, Entry};
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Call, Metadata, Room, StoreName, Terms, TrustedDocument};
+use quipu_resolvers::ports::{
+    Call, Held, Life, Metadata, OntologyVersion, Room, StoreName, TenantState, Terms, TrustedDocument,
+};
 use quipu_schema::ontology::Ontology;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row, query, query_as, query_scalar};
 
 use super::accept::parsed;
 use super::connections::{Failure, within};
+use super::forget::Part;
 use super::{EmbeddedMetadata, PUBLISHING, publish};
 use crate::stores::logged::{last_of_portion, number, numbered};
 use crate::stores::publishing::Change;
@@ -51,7 +54,8 @@ impl Metadata for EmbeddedMetadata {
     }
 
     async fn published(&self) -> Result<Vec<(TenantId, u64)>, Fault> {
-        let text = "SELECT name, version FROM tenant WHERE version > 0 ORDER BY name";
+        let text =
+            "SELECT name, version FROM tenant WHERE version > 0 AND leaving IS NULL AND gone IS NULL ORDER BY name";
         let work = async |connection: &mut SqliteConnection| Ok(query_as(text).fetch_all(connection).await?);
         let tenants: Vec<(String, i64)> = self.0.look(StoreName::Rows, work).await?;
         Ok(numbered(tenants))
@@ -71,11 +75,34 @@ impl Metadata for EmbeddedMetadata {
         self.0.documents(tenant).await
     }
 
-    async fn document_changes(&self) -> Result<Vec<(TenantId, u64)>, Fault> {
-        let text = "SELECT name, documents FROM tenant WHERE documents > 0 ORDER BY name";
-        let work = async |connection: &mut SqliteConnection| Ok(query_as(text).fetch_all(connection).await?);
-        let tenants: Vec<(String, i64)> = self.0.look(StoreName::Rows, work).await?;
-        Ok(numbered(tenants))
+    async fn tenants(&self) -> Result<Vec<TenantState>, Fault> {
+        self.0.tenants().await
+    }
+
+    async fn set_life(&self, tenant: &TenantId, life: &Life) -> Result<Life, Fault> {
+        self.0.set_life(tenant, life).await
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), Fault> {
+        self.0.forget_part(tenant, Part::Metadata).await
+    }
+
+    async fn held(&self, tenant: &TenantId) -> Result<Vec<Held>, Fault> {
+        self.0.held_in(tenant, Part::Metadata).await
+    }
+
+    async fn prepare(&self, tenant: &TenantId, _ontology: &Ontology) -> Result<(), Fault> {
+        // The name may have been another tenant's since it was looked at last, whose types had other keys.
+        self.0.known.forget(tenant);
+        Ok(())
+    }
+
+    async fn history(&self, tenant: &TenantId) -> Result<Vec<OntologyVersion>, Fault> {
+        self.0.history(tenant).await
+    }
+
+    async fn ontology_at(&self, tenant: &TenantId, version: u64) -> Result<Option<String>, Fault> {
+        self.0.ontology_at(tenant, version).await
     }
 
     async fn publish_documents(

@@ -22,6 +22,7 @@ const MIGRATIONS: &[Migration] = &[
         text: include_str!("../../../graph-migrations/sqlite/0004_documents.sql"),
     },
     Migration { number: 5, name: "audit", text: include_str!("../../../graph-migrations/sqlite/0005_audit.sql") },
+    Migration { number: 6, name: "tenants", text: include_str!("../../../graph-migrations/sqlite/0006_tenants.sql") },
 ];
 
 /// Number of the newest known migration.

@@ -14,7 +14,7 @@ use super::accept::parsed;
 use super::connections::Failure;
 use super::fitting::InFile;
 use super::registry::each;
-use super::{graph, known, tenants, text};
+use super::{graph, known, lives, tenants, text};
 use crate::stores::fitting::{Fitting, Holders};
 use crate::stores::holdings;
 use crate::stores::logged::number;
@@ -43,8 +43,12 @@ pub(super) async fn transact(
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut names = tenants::ensure(&mut transaction, tenant).await?;
+    if let Err(refusal) = lives::enter(&mut transaction, names.tenant, tenant).await? {
+        transaction.rollback().await?;
+        return Ok(Err(refusal));
+    }
     let before = current(&mut transaction, names.tenant).await?;
-    let version = note(&mut transaction, names.tenant, before.as_deref(), sdl).await?;
+    let version = note(&mut transaction, names.tenant, before.as_deref(), (sdl, at)).await?;
     known::intern(&mut transaction, &mut names, &NameOf::all_in(ontology)).await?;
     // What follows looks at the nodes themselves, so they have to be those of the log's head.
     if holds_graph {
@@ -108,7 +112,7 @@ async fn note(
     connection: &mut SqliteConnection,
     tenant: i64,
     current: Option<&str>,
-    sdl: &str,
+    (sdl, at): (&str, &str),
 ) -> Result<i64, Failure> {
     let version: i64 =
         query_scalar("SELECT version FROM tenant WHERE key = ?").bind(tenant).fetch_one(&mut *connection).await?;
@@ -116,10 +120,11 @@ async fn note(
         return Ok(version);
     }
     let version = version + 1;
-    query("INSERT INTO ontology (tenant, version, sdl) VALUES (?, ?, ?)")
+    query("INSERT INTO ontology (tenant, version, sdl, at) VALUES (?, ?, ?, ?)")
         .bind(tenant)
         .bind(version)
         .bind(sdl)
+        .bind(at)
         .execute(&mut *connection)
         .await?;
     query("UPDATE tenant SET version = ? WHERE key = ?").bind(version).bind(tenant).execute(connection).await?;
@@ -240,14 +245,9 @@ async fn keep_texts(
 /// Makes the wanted indexes and drops those that are not wanted any more.
 async fn index(connection: &mut SqliteConnection, names: &Names, ontology: &Ontology) -> Result<(), Failure> {
     let wanted = wanted_indexes(names, ontology);
-    let held: Vec<(String,)> = query_as("SELECT name FROM sqlite_schema WHERE type = 'index' AND name GLOB ?")
-        .bind(format!("ix_{}_*", names.tenant))
-        .fetch_all(&mut *connection)
-        .await?;
-    let held: BTreeSet<String> = held.into_iter().map(|(name,)| name).collect();
+    let held = held_indexes(connection, names.tenant).await?;
     for name in held.iter().filter(|name| !wanted.contains_key(*name)) {
-        query("DELETE FROM sqlite_stat1 WHERE idx = ?").bind(name).execute(&mut *connection).await?;
-        query(AssertSqlSafe(format!("DROP INDEX {}", quoted(name)))).execute(&mut *connection).await?;
+        drop_index(connection, name).await?;
     }
     let missing: Vec<_> = wanted.iter().filter(|(name, _)| !held.contains(*name)).collect();
     for (name, (table, text)) in &missing {
@@ -261,6 +261,29 @@ async fn index(connection: &mut SqliteConnection, names: &Names, ontology: &Onto
     }
     if !missing.is_empty() {
         query("ANALYZE sqlite_schema").execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Names of the indexes that were made for a tenant.
+async fn held_indexes(connection: &mut SqliteConnection, tenant: i64) -> Result<BTreeSet<String>, Failure> {
+    let held: Vec<(String,)> = query_as("SELECT name FROM sqlite_schema WHERE type = 'index' AND name GLOB ?")
+        .bind(format!("ix_{tenant}_*"))
+        .fetch_all(connection)
+        .await?;
+    Ok(held.into_iter().map(|(name,)| name).collect())
+}
+
+async fn drop_index(connection: &mut SqliteConnection, name: &str) -> Result<(), Failure> {
+    query("DELETE FROM sqlite_stat1 WHERE idx = ?").bind(name).execute(&mut *connection).await?;
+    query(AssertSqlSafe(format!("DROP INDEX {}", quoted(name)))).execute(connection).await?;
+    Ok(())
+}
+
+/// Drops all indexes that were made for a tenant.
+pub(super) async fn drop_indexes(connection: &mut SqliteConnection, tenant: i64) -> Result<(), Failure> {
+    for name in held_indexes(connection, tenant).await? {
+        drop_index(connection, &name).await?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::stores::sql::names::Names;
 
 /// The key of a tenant, if there is one of that name.
 pub(super) async fn key(connection: &mut SqliteConnection, tenant: &TenantId) -> Result<Option<i64>, Failure> {
-    let text = "SELECT key FROM tenant WHERE name = ?";
+    let text = "SELECT key FROM tenant WHERE name = ? AND gone IS NULL";
     Ok(query_scalar(text).bind(tenant.as_str()).fetch_optional(connection).await?)
 }
 

@@ -5,12 +5,13 @@ use std::time::Instant;
 use async_trait::async_trait;
 use quipu_resolvers::fault::Fault;
 use quipu_resolvers::guard::{Allowed, TenantId};
-use quipu_resolvers::ports::{Call, Coverage, Hit, Nearest, StoreName, VectorChange, VectorOf, Vectors};
+use quipu_resolvers::ports::{Call, Coverage, Held, Hit, Nearest, StoreName, VectorChange, VectorOf, Vectors};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, query, query_as, query_scalar};
 
 use super::codes::{self, Codes};
 use super::connections::{Failure, within};
+use super::forget::Part;
 use super::{BACKGROUND, Embedded, EmbeddedVectors, covered, known, tenants};
 use crate::stores::sql::names::{NameOf, Names, UNKNOWN};
 use crate::stores::sql::search;
@@ -75,6 +76,14 @@ impl Vectors for EmbeddedVectors {
         let work =
             async |connection: &mut SqliteConnection| covered::lacking(connection, tenant, of, property, &ids).await;
         self.0.look(StoreName::Vectors, work).await
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), Fault> {
+        self.0.forget_part(tenant, Part::Vectors).await
+    }
+
+    async fn held(&self, tenant: &TenantId) -> Result<Vec<Held>, Fault> {
+        self.0.held_in(tenant, Part::Vectors).await
     }
 
     async fn uncover(&self, tenant: &TenantId, of: &str, property: &str) -> Result<bool, Fault> {

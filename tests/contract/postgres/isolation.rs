@@ -2,7 +2,7 @@
 
 use quipu::audit::{Trail, Whose};
 use quipu::stores::postgres::Postgres;
-use quipu_resolvers::ports::{Room, TrustedDocument};
+use quipu_resolvers::ports::{Life, Room, TrustedDocument};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
 
@@ -81,6 +81,17 @@ async fn plain_sql_shows_one_tenant() {
     for (table, _) in TABLES.iter().filter(|(table, _)| *table != "tenant") {
         let all = format!("SELECT count(*) FROM {table}");
         assert_eq!(count(&mut owner, &all).await, 0, "row security binds the owner of {table} as well");
+    }
+    // Of a tenant that is deleted nothing is in any of them but its name and its audit trail; the other has something in each.
+    let leaving = Life::Leaving { since: AT.to_owned() };
+    stores.metadata.set_life(&tenant("alpha"), &leaving).await.unwrap();
+    stores.metadata.forget(&tenant("alpha")).await.unwrap();
+    for (table, _) in TABLES {
+        for (key, is_there) in [(keys[0], ["tenant", "audit", "audit_anchor"].contains(&table)), (keys[1], true)] {
+            login.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL quipu.tenant = '{key}'"))).await.unwrap();
+            assert_eq!(count(&mut login, &format!("SELECT count(*) FROM {table}")).await > 0, is_there, "{table}");
+            login.execute("ROLLBACK").await.unwrap();
+        }
     }
 }
 
