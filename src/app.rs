@@ -222,12 +222,7 @@ impl App {
     }
 
     fn administration(&self) -> Administration {
-        Administration {
-            ports: self.ports.clone(),
-            tenants: self.tenants.clone(),
-            credentials: self.credentials.clone(),
-            trail: self.trail(),
-        }
+        Administration { publisher: self.publisher(), credentials: self.credentials.clone(), trail: self.trail() }
     }
 
     /// Writes what a command did into the audit trail, where that is kept. `record` says who and what.

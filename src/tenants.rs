@@ -17,6 +17,7 @@ use quipu_resolvers::{Answer, Ask, Bound, Engine, Ports, TextHash};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use crate::config::OwnPlan;
 use crate::http::{Absent, Gateway, TenantApi};
 use crate::trusted::Trusted;
 
@@ -35,6 +36,9 @@ const BESIDE: usize = 8;
 /// Tenants by name, each with the API of its newest ontology that compiles; without one while nothing could be made ready for it.
 type Published = HashMap<TenantId, Option<Arc<Serving>>>;
 
+/// Plans of tenants: as they are kept, and as they are meant.
+type Plans = HashMap<TenantId, (String, Arc<OwnPlan>)>;
+
 /// The tenants that are published, and what they are served by.
 pub struct Tenants {
     engine: Arc<Engine>,
@@ -42,6 +46,8 @@ pub struct Tenants {
     served: ArcSwap<Published>,
     /// Those that are suspended, whether they could be served or not.
     suspended: ArcSwap<HashSet<TenantId>>,
+    /// What tenants may use, where that was set for them alone, as it is kept and as it is meant.
+    plans: ArcSwap<Plans>,
     /// Told when tenants were suspended or went.
     departures: watch::Sender<u64>,
     /// Versions that do not compile, so that each is told of once.
@@ -65,6 +71,7 @@ impl Tenants {
             ports,
             served: ArcSwap::default(),
             suspended: ArcSwap::default(),
+            plans: ArcSwap::default(),
             departures: watch::Sender::new(0),
             refused: Mutex::default(),
         })
@@ -162,6 +169,7 @@ impl Tenants {
         let suspended = published.iter().filter(|state| state.life.is_suspended());
         let suspended: HashSet<TenantId> = suspended.map(|state| state.tenant.clone()).collect();
         self.depart(suspended, &gone);
+        self.plan(&published);
         for tenant in gone {
             self.ports.bus.forget(&tenant);
             let cache = self.ports.cache.clone();
@@ -177,6 +185,28 @@ impl Tenants {
         let outdated =
             published.into_iter().filter(|state| !in_step(state) && !self.is_refused(&state.tenant, state.version));
         Ok(outdated.map(|state| state.tenant).collect())
+    }
+
+    /// Takes up plans that are others than before.
+    fn plan(&self, published: &[TenantState]) {
+        let before = self.plans.load_full();
+        let kept = published.iter().filter_map(|state| Some((&state.tenant, state.plan.as_ref()?)));
+        let plans: Plans = kept
+            .filter_map(|(tenant, text)| {
+                let known = before.get(tenant).filter(|(held, _)| held == text).cloned();
+                let plan = known.or_else(|| {
+                    tracing::info!(%tenant, plan = text, "a plan was set for the tenant");
+                    // It was looked at before it was kept; another release may know other settings.
+                    let read = OwnPlan::of_json(text);
+                    let read = read.inspect_err(|problem| tracing::error!(%tenant, problem, "the plan cannot be read"));
+                    Some((text.clone(), Arc::new(read.unwrap_or_default())))
+                });
+                Some((tenant.clone(), plan?))
+            })
+            .collect();
+        if *before != plans {
+            self.plans.store(Arc::new(plans));
+        }
     }
 
     /// Notes who is suspended, and ends the streams of those who are now, or who went.
@@ -320,6 +350,10 @@ impl Gateway for Tenants {
             Some(None) => Err(Absent::NotReady),
             None => Err(Absent::Unknown),
         }
+    }
+
+    fn own_plan(&self, tenant: &TenantId) -> Option<Arc<OwnPlan>> {
+        self.plans.load().get(tenant).map(|(_, plan)| plan.clone())
     }
 
     fn departures(&self) -> watch::Receiver<u64> {

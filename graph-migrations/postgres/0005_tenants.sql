@@ -4,6 +4,7 @@ ALTER TABLE tenant ADD COLUMN suspended text;
 ALTER TABLE tenant ADD COLUMN reason text; -- why it was suspended
 ALTER TABLE tenant ADD COLUMN leaving text;
 ALTER TABLE tenant ADD COLUMN gone text;
+ALTER TABLE tenant ADD COLUMN plan text; -- what it may use, where that was set for it alone while the gateway runs; JSON
 
 -- When it was published; unknown for those from before.
 ALTER TABLE ontology ADD COLUMN at text;
@@ -25,8 +26,8 @@ CREATE OR REPLACE FUNCTION published() RETURNS TABLE (name text, version bigint)
     END;
 
 -- Looks beyond one tenant, as `published()` does.
-CREATE FUNCTION tenants() RETURNS TABLE (name text, version bigint, documents bigint, head bigint, suspended text, reason text, leaving text, gone text)
+CREATE FUNCTION tenants() RETURNS TABLE (name text, version bigint, documents bigint, head bigint, suspended text, reason text, leaving text, gone text, plan text)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT
     BEGIN ATOMIC
-        SELECT t.name, t.version, t.documents, t.head, t.suspended, t.reason, t.leaving, t.gone FROM tenant t ORDER BY t.name;
+        SELECT t.name, t.version, t.documents, t.head, t.suspended, t.reason, t.leaving, t.gone, t.plan FROM tenant t ORDER BY t.name;
     END;

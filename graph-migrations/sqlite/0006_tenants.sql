@@ -4,6 +4,7 @@ ALTER TABLE tenant ADD COLUMN suspended TEXT;
 ALTER TABLE tenant ADD COLUMN reason TEXT; -- why it was suspended
 ALTER TABLE tenant ADD COLUMN leaving TEXT;
 ALTER TABLE tenant ADD COLUMN gone TEXT;
+ALTER TABLE tenant ADD COLUMN plan TEXT; -- what it may use, where that was set for it alone while the gateway runs; JSON
 
 -- When it was published; unknown for those from before.
 ALTER TABLE ontology ADD COLUMN at TEXT;

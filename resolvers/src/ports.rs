@@ -166,7 +166,8 @@ pub trait Metadata: Reader {
 
     /// All tenants by name, also those that are suspended, being deleted, or gone.
     async fn tenants(&self) -> Result<Vec<TenantState>, Fault> {
-        let state = |(tenant, version)| TenantState { tenant, version, documents: 0, head: 0, life: Life::Active };
+        let state =
+            |(tenant, version)| TenantState { tenant, version, documents: 0, head: 0, life: Life::Active, plan: None };
         Ok(self.published().await?.into_iter().map(state).collect())
     }
 
@@ -176,6 +177,14 @@ pub trait Metadata: Reader {
     /// `NOT_FOUND` when there is no such tenant; `CONFLICT` when it is being deleted, and is to be something else than gone.
     async fn set_life(&self, _tenant: &TenantId, _life: &Life) -> Result<Life, Fault> {
         Err(Fault::internal("rows", "this store suspends no tenants"))
+    }
+
+    /// Sets what a tenant may use alone, as JSON; nothing for what all may use.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` when there is no such tenant, or it is being deleted.
+    async fn set_plan(&self, _tenant: &TenantId, _plan: Option<&str>) -> Result<(), Fault> {
+        Err(Fault::internal("rows", "this store keeps no plans"))
     }
 
     /// Removes everything of a tenant that is being deleted, but its name and its audit trail. Whoever is interrupted does it again.

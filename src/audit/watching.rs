@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{Decision, Record, Scribe, Whose, chain};
 use crate::auth::{Ear, Event};
-use crate::config::{AuditKinds, AuditVariables};
+use crate::config::{AuditKinds, AuditVariables, OwnPlan};
 use crate::http::{Absent, Gateway, TenantApi, current_request};
 
 /// What is kept, and how.
@@ -213,6 +213,10 @@ impl Gateway for Watched {
     fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent> {
         let inner = self.inner.api(tenant)?;
         Ok(Arc::new(WatchedApi { inner, watching: self.watching.clone() }))
+    }
+
+    fn own_plan(&self, tenant: &TenantId) -> Option<Arc<OwnPlan>> {
+        self.inner.own_plan(tenant)
     }
 
     fn departures(&self) -> watch::Receiver<u64> {

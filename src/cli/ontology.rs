@@ -216,6 +216,7 @@ impl Publish {
     async fn run(self, config: Config, sdl: String) -> Result<(), Failure> {
         let app = App::open(config).await?;
         let published = app.publisher().publish(&self.tenant, &sdl).await?;
+        noted(&app, &self.tenant, "ontology.publish", &published, None).await?;
         told(&app, &self.tenant, published).await?;
         app.close().await;
         Ok(())
@@ -226,12 +227,7 @@ impl RollBack {
     async fn run(self, config: Config) -> Result<(), Failure> {
         let app = App::open(config).await?;
         let published = app.publisher().roll_back(&self.tenant, self.to).await?;
-        if published.is_new() {
-            let about = json!({ "to": self.to, "version": published.version, "before": published.before });
-            let variables = about.as_object().cloned().unwrap_or_default();
-            let record = Record { variables, ..Record::new(app.now(), "ontology.rollback") };
-            app.note(&Whose::Tenant(self.tenant.clone()), record).await?;
-        }
+        noted(&app, &self.tenant, "ontology.rollback", &published, self.to).await?;
         told(&app, &self.tenant, published).await?;
         app.close().await;
         Ok(())
@@ -263,6 +259,26 @@ impl History {
         print(columns::table(&std::iter::once(titles).chain(lines).collect::<Vec<_>>()));
         Ok(())
     }
+}
+
+/// Notes in the audit trail that something was published.
+async fn noted(
+    app: &App,
+    tenant: &TenantId,
+    action: &str,
+    published: &Published,
+    to: Option<u64>,
+) -> Result<(), Failure> {
+    if !published.is_new() {
+        return Ok(());
+    }
+    let mut about = json!({ "version": published.version, "before": published.before });
+    if let Some(to) = to {
+        about["to"] = to.into();
+    }
+    let variables = about.as_object().cloned().unwrap_or_default();
+    let record = Record { variables, ..Record::new(app.now(), action) };
+    Ok(app.note(&Whose::Tenant(tenant.clone()), record).await?)
 }
 
 /// Says what came of publishing, and waits until indexes are filled.

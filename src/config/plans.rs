@@ -75,8 +75,38 @@ impl OwnPlan {
         visitor("unknown_price", &mut self.unknown_price);
     }
 
+    /// Reads what was set while the gateway runs: a JSON object with the settings of `[tenants.NAME]`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of_json(text: &str) -> Result<Self, String> {
+        let members: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(text).map_err(|error| format!("expected an object: {error}"))?;
+        let mut own = Self::default();
+        for (name, value) in &members {
+            // In the form of the environment, which the settings have a form for as well.
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            set_one(SECTION, name, &Raw::Text(&text), |visitor| own.visit(visitor))?;
+        }
+        Ok(own)
+    }
+
+    /// What is set, by the names of settings, as JSON.
+    pub fn shown(&self) -> serde_json::Map<String, serde_json::Value> {
+        let set = [
+            ("concurrency", Form::show(&self.concurrency)),
+            ("requests_per_hour", Form::show(&self.requests_per_hour)),
+            ("price_per_minute", Form::show(&self.price_per_minute)),
+            ("documents", Form::show(&self.documents)),
+            ("unknown_price", Form::show(&self.unknown_price)),
+        ];
+        // Numbers and short texts are the same in TOML and in JSON.
+        let json = |shown: String| serde_json::from_str(&shown).ok();
+        set.into_iter().filter_map(|(name, shown)| Some((name.to_owned(), json(shown?)?))).collect()
+    }
+
     /// The plan of a tenant that has this one, where all others have another.
-    fn over(&self, all: &Plan) -> Plan {
+    pub fn over(&self, all: &Plan) -> Plan {
         Plan {
             concurrency: self.concurrency.unwrap_or(all.concurrency),
             requests_per_hour: self.requests_per_hour.unwrap_or(all.requests_per_hour),
@@ -84,6 +114,20 @@ impl OwnPlan {
             documents: self.documents.unwrap_or(all.documents),
             unknown_price: self.unknown_price.unwrap_or(all.unknown_price),
         }
+    }
+}
+
+impl Plan {
+    /// The settings by their names, as JSON.
+    pub fn shown(&self) -> serde_json::Map<String, serde_json::Value> {
+        let all = OwnPlan {
+            concurrency: Some(self.concurrency),
+            requests_per_hour: Some(self.requests_per_hour),
+            price_per_minute: Some(self.price_per_minute),
+            documents: Some(self.documents),
+            unknown_price: Some(self.unknown_price),
+        };
+        all.shown()
     }
 }
 
@@ -149,6 +193,34 @@ mod tests {
         assert_eq!(plan("harbour").requests_per_hour, Quota::Unlimited);
         assert_eq!(plan("elsewhere"), config.tenants);
         assert_eq!(config.tenants.requests_per_hour, Quota::Of(5_000));
+    }
+
+    #[test]
+    fn a_plan_is_set_while_the_gateway_runs() {
+        let own = OwnPlan::of_json(
+            r#"{"requests_per_hour": 1000, "price_per_minute": "unlimited", "documents": "known-only"}"#,
+        );
+        let own = own.unwrap();
+        let config = read("[tenants]\nprice_per_minute = 5\nconcurrency = 8\n").unwrap();
+        let plan = own.over(&config.tenants);
+        assert_eq!((plan.requests_per_hour, plan.price_per_minute), (Quota::Of(1_000), Quota::Unlimited));
+        assert_eq!((plan.concurrency.get(), plan.documents), (8, DocumentMode::KnownOnly));
+        let shown = serde_json::Value::from(own.shown());
+        assert_eq!(
+            shown,
+            serde_json::json!({"requests_per_hour": 1000, "price_per_minute": "unlimited", "documents": "known-only"})
+        );
+        assert_eq!(OwnPlan::of_json(&shown.to_string()).unwrap(), own);
+        assert_eq!(plan.shown().len(), 5);
+        for (text, told) in [
+            ("[]", "expected an object"),
+            (r#"{"concurrency": 0}"#, "`tenants.concurrency`: expected a whole number from 1"),
+            (r#"{"request_per_hour": 1}"#, "did you mean `tenants.requests_per_hour`?"),
+            (r#"{"documents": {}}"#, "`tenants.documents`"),
+        ] {
+            let problem = OwnPlan::of_json(text).unwrap_err();
+            assert!(problem.contains(told), "{problem}");
+        }
     }
 
     #[test]

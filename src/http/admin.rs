@@ -21,7 +21,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use quipu_resolvers::Ports;
 use quipu_resolvers::fault::{Code, Fault};
 use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::value::scalar;
@@ -36,12 +35,16 @@ use super::{negotiate, operation};
 use crate::audit::watching::Act;
 use crate::audit::{Trail, Whose};
 use crate::auth::{self, Credentials};
-use crate::tenants::Tenants;
+use crate::tenancy::Publisher;
 
 mod keys;
 mod ontologies;
+mod plans;
+mod tenants;
 mod trail;
 
+/// The media type of JSON Lines.
+const LINES: &str = "application/jsonl; charset=utf-8";
 /// The role of whoever may administer all tenants.
 const OPERATOR: &str = "operator";
 /// The role of whoever may administer their own tenant.
@@ -49,10 +52,8 @@ const TENANT_ADMIN: &str = "tenant-admin";
 
 /// What calls work on.
 pub struct Administration {
-    /// The stores.
-    pub ports: Ports,
-    /// The tenants that are served.
-    pub tenants: Arc<Tenants>,
+    /// Publishes, and has the stores.
+    pub publisher: Publisher,
     /// What is kept of keys.
     pub credentials: Arc<dyn Credentials>,
     /// The audit trail.
@@ -82,9 +83,18 @@ pub(super) struct Call {
 /// What came of a call.
 pub(super) struct Done {
     status: StatusCode,
-    body: Json,
+    body: Content,
     /// What the audit trail is told besides what the path says.
     about: Map<String, Json>,
+    /// In whose chain, where that is not the one of the tenant in the path.
+    whose: Option<Whose>,
+}
+
+/// What is answered.
+enum Content {
+    Json(Json),
+    /// JSON Lines, as they come.
+    Lines(Body),
 }
 
 type Outcome = Result<Done, Refusal>;
@@ -92,12 +102,27 @@ type Outcome = Result<Done, Refusal>;
 impl Done {
     /// An answer, and nothing to be told about it.
     fn with(body: Json) -> Self {
-        Self { status: StatusCode::OK, body, about: Map::new() }
+        Self { status: StatusCode::OK, body: Content::Json(body), about: Map::new(), whose: None }
     }
 
     /// The same; something was made.
     fn created(body: Json) -> Self {
         Self { status: StatusCode::CREATED, ..Self::with(body) }
+    }
+
+    /// Lines that come by and by.
+    fn lines(body: Body) -> Self {
+        Self { body: Content::Lines(body), ..Self::with(Json::Null) }
+    }
+
+    /// It is told in the chain of a tenant that the path does not name.
+    fn of(self, tenant: TenantId) -> Self {
+        Self { whose: Some(Whose::Tenant(tenant)), ..self }
+    }
+
+    /// It is told in the gateway's own chain.
+    fn of_gateway(self) -> Self {
+        Self { whose: Some(Whose::Gateway), ..self }
     }
 
     /// The audit trail is told this as well.
@@ -154,7 +179,7 @@ impl Call {
     }
 
     fn now_ms(&self) -> i64 {
-        self.admin.ports.clock.now_ms()
+        self.admin.publisher.ports.clock.now_ms()
     }
 }
 
@@ -185,9 +210,29 @@ pub(super) fn routes(state: &Arc<AppState>) -> Router {
     let posts = async || Refusal::method("POST");
     let both = async || Refusal::method("GET, HEAD, POST");
     let deletes = async || Refusal::method("DELETE");
+    let goes = async || Refusal::method("GET, HEAD, DELETE");
+    let plan = async || Refusal::method("GET, HEAD, PUT, DELETE");
     let tenant = Router::new()
-        .route("/ontology", get(call("ontology.show", Admins, ontologies::show)).fallback(gets))
+        .route("/suspend", post(call("tenant.suspend", Operators, tenants::suspend)).fallback(posts))
+        .route("/resume", post(call("tenant.resume", Operators, tenants::resume)).fallback(posts))
+        .route("/export", get(call("tenant.export", Admins, tenants::export)).fallback(gets))
+        .route(
+            "/plan",
+            get(call("plan.show", Admins, plans::show))
+                .put(call("plan.set", Operators, plans::set))
+                .delete(call("plan.reset", Operators, plans::reset))
+                .fallback(plan),
+        )
+        .route(
+            "/ontology",
+            get(call("ontology.show", Admins, ontologies::show))
+                .post(call("ontology.publish", Admins, ontologies::publish))
+                .fallback(both),
+        )
         .route("/ontology/diff", post(call("ontology.diff", Admins, ontologies::compare)).fallback(posts))
+        .route("/ontology/versions", get(call("ontology.history", Admins, ontologies::history)).fallback(gets))
+        .route("/ontology/versions/{version}", get(call("ontology.show", Admins, ontologies::version)).fallback(gets))
+        .route("/ontology/rollback", post(call("ontology.rollback", Admins, ontologies::roll_back)).fallback(posts))
         .route(
             "/keys",
             get(call("key.list", Admins, keys::list)).post(call("key.create", Admins, keys::create)).fallback(both),
@@ -199,6 +244,18 @@ pub(super) fn routes(state: &Arc<AppState>) -> Router {
         .route("/ontology/check", post(call("ontology.check", Admins, ontologies::check)).fallback(posts))
         .route("/audit", get(call("audit.list", Operators, trail::list)).fallback(gets))
         .route("/audit/verify", get(call("audit.verify", Operators, trail::verify)).fallback(gets))
+        .route(
+            "/tenants",
+            get(call("tenant.list", Operators, tenants::list))
+                .post(call("tenant.create", Operators, tenants::create))
+                .fallback(both),
+        )
+        .route(
+            "/tenants/{tenant}",
+            get(call("tenant.show", Admins, tenants::show))
+                .delete(call("tenant.delete", Operators, tenants::delete))
+                .fallback(goes),
+        )
         .nest("/tenants/{tenant}", tenant);
     Router::new().nest("/admin/v1", all).with_state(state.clone())
 }
@@ -223,8 +280,11 @@ where
 
 fn answer(outcome: Outcome) -> Response {
     match outcome {
-        Ok(Done { status, body, .. }) => {
+        Ok(Done { status, body: Content::Json(body), .. }) => {
             (status, [(CONTENT_TYPE, HeaderValue::from_static(JSON))], body.to_string()).into_response()
+        }
+        Ok(Done { status, body: Content::Lines(lines), .. }) => {
+            (status, [(CONTENT_TYPE, HeaderValue::from_static(LINES))], lines).into_response()
         }
         Err(refusal) => refusal.into_response(),
     }
@@ -271,7 +331,7 @@ where
     let mut tenant = None;
     let worked = async {
         if let Some(name) = named.as_deref() {
-            tenant = Some(admin.tenant(name).await?);
+            tenant = Some(admin.tenant(name, action).await?);
         }
         let call = Call {
             state: state.clone(),
@@ -292,7 +352,7 @@ where
     match worked.map_err(of_resources) {
         Ok(mut done) => {
             about.append(&mut done.about);
-            note(whose, about, None).await;
+            note(done.whose.take().unwrap_or(whose), about, None).await;
             Ok(done)
         }
         Err(refusal) => {
@@ -331,14 +391,16 @@ fn forbidden() -> Refusal {
 }
 
 impl Administration {
-    /// The tenant of a name.
+    /// The tenant of a name. Of one that was deleted there is its trail alone, and deleting it once more.
     ///
     /// # Errors
     /// When there is none.
-    async fn tenant(&self, name: &str) -> Result<TenantId, Refusal> {
-        let unknown = || not_found(format!("there is no tenant {name:?}"));
-        let tenant = TenantId::parse(name).ok_or_else(unknown)?;
-        self.ports.metadata.ontology(&tenant).await?.map(|_| tenant).ok_or_else(unknown)
+    async fn tenant(&self, name: &str, action: &str) -> Result<TenantId, Refusal> {
+        let tenants = self.publisher.ports.metadata.tenants().await?;
+        let found = tenants.into_iter().find(|state| state.tenant.as_str() == name);
+        let after = action == "tenant.delete" || action == "tenant.show" || action.starts_with("audit.");
+        let found = found.filter(|state| state.life.is_there() || after);
+        found.map(|state| state.tenant).ok_or_else(|| not_found(format!("there is no tenant {name:?}")))
     }
 }
 
@@ -358,7 +420,10 @@ async fn content(state: &AppState, head: &Head, body: Body, deadline: Instant) -
     if !matches!(head.method, Method::POST | Method::PUT) {
         return Ok(Json::Null);
     }
-    negotiate::check_body(&head.headers)?;
     let body = read_body(body, state.config.server.body_bytes.0, deadline).await?;
+    if body.is_empty() {
+        return Ok(Json::Null);
+    }
+    negotiate::check_body(&head.headers)?;
     operation::read(&body, bounds(state))
 }

@@ -16,6 +16,7 @@ use super::origin;
 use super::reply::Refusal;
 use super::state::AppState;
 use crate::auth::{self, Denied, Proof, Source, Verified};
+use crate::config::Plan;
 
 /// How long a stream goes on whose credentials cannot be looked up again, because their store is away; and the pause before it is tried
 /// again.
@@ -97,6 +98,15 @@ impl AppState {
     pub(super) fn refused_of(&self, caller: &Caller, code: Code) {
         if let Some(watching) = self.watching.as_ref().filter(|_| code != Code::PersistedQueryNotFound) {
             watching.refused(&caller.principal, code);
+        }
+    }
+
+    /// What a tenant may use: as the settings say, and over it what was set while the process runs.
+    pub(super) fn plan(&self, tenant: &TenantId) -> Plan {
+        let set = self.config.plan(tenant);
+        match self.gateway.own_plan(tenant) {
+            Some(own) => own.over(&set),
+            None => set,
         }
     }
 

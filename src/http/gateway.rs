@@ -9,6 +9,8 @@ use quipu_resolvers::guard::{Principal, TenantId};
 use quipu_resolvers::{Answer, Ask, TextHash};
 use tokio::sync::watch;
 
+use crate::config::OwnPlan;
+
 /// Finds the API of a tenant.
 pub trait Gateway: Send + Sync {
     /// What the tenant is served by now. Requests finish on what they began with.
@@ -16,6 +18,11 @@ pub trait Gateway: Send + Sync {
     /// # Errors
     /// When it is not served.
     fn api(&self, tenant: &TenantId) -> Result<Arc<dyn TenantApi>, Absent>;
+
+    /// What a tenant may use, where something of that was set for it alone while the process runs.
+    fn own_plan(&self, _tenant: &TenantId) -> Option<Arc<OwnPlan>> {
+        None
+    }
 
     /// Changes whenever tenants were suspended or went; whoever has a stream looks then whether it may go on. A receiver without a sender
     /// says that this never happens.

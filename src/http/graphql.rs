@@ -240,7 +240,7 @@ impl AppState {
         deadline: Instant,
     ) -> Result<Place, Fault> {
         let tenant = &caller.principal.tenant;
-        let most = self.config.plan(tenant).concurrency.get();
+        let most = self.plan(tenant).concurrency.get();
         self.admission.enter(tenant, Wish { most, operations, first, known: true }, deadline).await
     }
 }

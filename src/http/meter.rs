@@ -63,7 +63,7 @@ impl Gauge {
 impl AppState {
     /// What counts for a tenant; `None` when nothing of it is limited.
     pub(super) fn meter(&self, tenant: &TenantId) -> Option<Arc<Meter>> {
-        let plan = self.config.plan(tenant);
+        let plan = self.plan(tenant);
         let limited = [(REQUESTS, Gauge::of(plan.requests_per_hour)), (PRICE, Gauge::of(plan.price_per_minute))];
         let is_limited = limited.iter().any(|(_, gauge)| gauge.is_some());
         is_limited.then(|| Arc::new(Meter { counters: self.counters.clone(), tenant: tenant.clone(), limited }))

@@ -24,7 +24,7 @@ impl AppState {
     }
 
     fn document_of(&self, caller: &Caller, mut operation: Operation) -> Result<Operation, Fault> {
-        let plan = self.config.plan(&caller.principal.tenant);
+        let plan = self.plan(&caller.principal.tenant);
         let mode = plan.documents;
         if operation.named.is_none() && mode == DocumentMode::Open {
             return Ok(operation);

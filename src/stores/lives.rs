@@ -6,8 +6,9 @@ use quipu_resolvers::ports::{Life, OntologyVersion, TenantState};
 
 use super::logged::number;
 
-/// A tenant as it is stored: name, version, changes of documents, head, and its [`Marks`].
-pub(super) type StoredTenant = (String, i64, i64, i64, Option<String>, Option<String>, Option<String>, Option<String>);
+/// A tenant as it is stored: name, version, changes of documents, head, its [`Marks`], and its plan.
+pub(super) type StoredTenant =
+    (String, i64, i64, i64, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
 
 /// When it was suspended and why, since when it is leaving, and when it went.
 pub(super) type Marks = (Option<String>, Option<String>, Option<String>, Option<String>);
@@ -34,13 +35,14 @@ pub(super) fn life(marks: Marks) -> Life {
 
 /// Tenants out of what is stored.
 pub(super) fn tenants(stored: Vec<StoredTenant>) -> Vec<TenantState> {
-    let state = |(name, version, documents, head, suspended, reason, leaving, gone): StoredTenant| {
+    let state = |(name, version, documents, head, suspended, reason, leaving, gone, plan): StoredTenant| {
         Some(TenantState {
             tenant: TenantId::parse(&name)?,
             version: number(version),
             documents: number(documents),
             head: number(head),
             life: life((suspended, reason, leaving, gone)),
+            plan,
         })
     };
     stored.into_iter().filter_map(state).collect()

@@ -224,3 +224,157 @@ async fn the_audit_trail_is_searched_in_pages_and_proved() {
     assert_eq!(office.refused(Method::GET, "/audit?limit=5000", Json::Null).await, (400, "BAD_REQUEST".into()));
     assert_eq!(office.refused(Method::GET, "/audit?after=x", Json::Null).await, (400, "BAD_REQUEST".into()));
 }
+
+#[tokio::test]
+async fn a_tenant_is_made_suspended_exported_and_deleted() {
+    let office = Office::open("");
+    let make = json!({ "name": "acme", "sdl": FARM });
+    let (status, made) = office.call(&office.operator, Method::POST, "/tenants", make.clone()).await;
+    assert_eq!(
+        (status, &made["tenant"], &made["ontology"]),
+        (StatusCode::CREATED, &json!("acme"), &json!(1)),
+        "{made}"
+    );
+    assert_eq!(office.refused(Method::POST, "/tenants", make).await, (409, "CONFLICT".into()));
+    let wrong = json!({ "name": "Not a name", "sdl": FARM });
+    assert_eq!(office.refused(Method::POST, "/tenants", wrong).await, (400, "BAD_REQUEST".into()));
+    let token = office.quipu.token("acme", &["--subject", "ada", "--role", "admin"]);
+    let named = "{ farms { name } }";
+    office.running.soon(&token, named, |answer| answer["data"] == json!({ "farms": [] })).await;
+    let create = r#"mutation { createFarms(input: [{ id: "f1", name: "A", region: "EU", keeps: { create: [{ node: { id: "a1", kind: "cow" }, edge: { since: "2026-01-01" } }] } }]) { farms { id } } }"#;
+    assert_eq!(office.running.ask(&token, create).await["errors"], Json::Null);
+
+    let listed = office.get("/tenants").await;
+    let names: Vec<&Json> = listed["tenants"].as_array().expect("a list").iter().map(|one| &one["tenant"]).collect();
+    assert_eq!(names, ["acme", "farm"], "{listed}");
+    let reason = json!({ "reason": "unpaid" });
+    let suspended = office.done(Method::POST, "/tenants/acme/suspend", reason).await;
+    assert_eq!((&suspended["state"], &suspended["reason"]), (&json!("suspended"), &json!("unpaid")), "{suspended}");
+    let is_suspended = |answer: &Json| answer["errors"][0]["extensions"]["code"] == "TENANT_SUSPENDED";
+    office.running.soon(&token, named, is_suspended).await;
+    assert!(!office.running.ask(&token, named).await.to_string().contains("unpaid"), "why is nobody else's business");
+    assert_eq!(office.done(Method::POST, "/tenants/acme/resume", Json::Null).await["state"], "active");
+    office.running.soon(&token, named, |answer| answer["data"] == json!({ "farms": [{ "name": "A" }] })).await;
+
+    let url = format!("http://{}/admin/v1/tenants/acme/export", office.running.address);
+    let exported = reqwest::Client::new().get(url).bearer_auth(&office.operator).send().await.expect("it answers");
+    assert_eq!(exported.headers()["content-type"], "application/jsonl; charset=utf-8");
+    let lines: Vec<Json> =
+        exported.text().await.expect("whole").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!((&lines[0]["id"], &lines[2]["relationship"]), (&json!("f1"), &json!("KEEPS")), "{lines:?}");
+
+    assert_eq!(office.refused(Method::DELETE, "/tenants/acme", Json::Null).await, (400, "BAD_REQUEST".into()));
+    assert_eq!(office.refused(Method::DELETE, "/tenants/acme?confirm=farm", Json::Null).await.0, 400);
+    let proof = office.done(Method::DELETE, "/tenants/acme?confirm=acme", Json::Null).await;
+    assert_eq!(proof["complete"], true, "{proof}");
+    let left = proof["left"].as_array().expect("a list");
+    assert!(left.len() > 10 && left.iter().all(|one| one["count"] == 0), "{proof}");
+    let is_nobody = |answer: &Json| answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED";
+    office.running.soon(&token, named, is_nobody).await;
+    assert_eq!(office.refused(Method::GET, "/tenants/acme/keys", Json::Null).await, (404, "NOT_FOUND".into()));
+    assert_eq!(office.get("/tenants").await["tenants"].as_array().map(Vec::len), Some(1));
+    assert_eq!(office.get("/tenants?gone=true").await["tenants"][0]["state"], "gone");
+    // What happened to it is still told.
+    let trail = office.get("/tenants/acme/audit?action=tenant.&limit=100").await;
+    let actions: Vec<&Json> =
+        trail["records"].as_array().expect("a list").iter().map(|one| &one["record"]["action"]).collect();
+    let expected =
+        ["create", "suspend", "resume", "export", "delete", "delete", "delete"].map(|what| format!("tenant.{what}"));
+    assert_eq!(json!(actions), json!(expected), "{trail}");
+    let deletion = &trail["records"][6]["record"];
+    assert_eq!((&deletion["who"], &deletion["variables"]["complete"]), (&json!("olga"), &json!(true)), "{deletion}");
+    assert_eq!(office.get("/tenants/acme/audit/verify").await["whole"], true);
+    // With the trail as well, and the other tenant is what it was.
+    let proof = office.done(Method::DELETE, "/tenants/acme?confirm=acme&withAudit=true", Json::Null).await;
+    assert_eq!((&proof["complete"], &proof["auditKept"]), (&json!(true), &json!(false)), "{proof}");
+    assert_eq!(office.get("/tenants/acme/audit").await["records"], json!([]));
+    let gateway = office.get("/audit?action=tenant.delete").await;
+    assert_eq!(gateway["records"][0]["record"]["variables"]["tenant"], "acme", "{gateway}");
+    assert_eq!(office.get("/tenants/farm").await["state"], "active");
+}
+
+#[tokio::test]
+async fn ontologies_are_published_listed_and_rolled_back_by_who_administers_the_tenant() {
+    let office = Office::open("");
+    let admin = office.quipu.token("farm", &["--subject", "tom", "--role", "tenant-admin"]);
+    let call = async |method: Method, path: &str, body: Json| {
+        let (status, body) = office.call(&admin, method, path, body).await;
+        (status.as_u16(), body)
+    };
+    let changed = FARM.replace("kind: String!", "kind: String!  age: Int");
+    let (status, published) = call(Method::POST, "/tenants/farm/ontology", json!({ "sdl": changed })).await;
+    assert_eq!((status, &published["version"], &published["before"]), (200, &json!(2), &json!(1)), "{published}");
+    assert_eq!(published["changes"][0]["element"], "Animal.age", "{published}");
+    let token = office.quipu.token("farm", &["--role", "admin"]);
+    office.running.soon(&token, "{ animals { age } }", |answer| answer["errors"].is_null()).await;
+    let (status, back) = call(Method::POST, "/tenants/farm/ontology/rollback", Json::Null).await;
+    assert_eq!((status, &back["version"], &back["isNew"]), (200, &json!(3), &json!(true)), "{back}");
+    office.running.soon(&token, "{ animals { age } }", |answer| !answer["errors"].is_null()).await;
+    let (_, versions) = call(Method::GET, "/tenants/farm/ontology/versions", Json::Null).await;
+    assert_eq!(versions["versions"].as_array().map(Vec::len), Some(3), "{versions}");
+    let (_, second) = call(Method::GET, "/tenants/farm/ontology/versions/2", Json::Null).await;
+    assert_eq!(second, json!({ "version": 2, "sdl": changed }));
+    for path in ["/tenants/farm/ontology/versions/9", "/tenants/farm/ontology/versions/x"] {
+        assert_eq!(call(Method::GET, path, Json::Null).await.0, 404, "{path}");
+    }
+    let (status, wrong) =
+        call(Method::POST, "/tenants/farm/ontology", json!({ "sdl": "type Farm @node { id: Strin! }" })).await;
+    assert_eq!((status, &wrong["errors"][0]["extensions"]["problems"][0]["line"]), (400, &json!(1)), "{wrong}");
+    for (method, path) in [
+        (Method::GET, "/tenants"),
+        (Method::POST, "/tenants"),
+        (Method::POST, "/tenants/farm/suspend"),
+        (Method::POST, "/tenants/farm/resume"),
+        (Method::DELETE, "/tenants/farm?confirm=farm"),
+        (Method::PUT, "/tenants/farm/plan"),
+        (Method::DELETE, "/tenants/farm/plan"),
+        (Method::GET, "/audit"),
+    ] {
+        assert_eq!(call(method.clone(), path, Json::Null).await.0, 403, "{method} {path}");
+    }
+    assert_eq!(call(Method::GET, "/tenants/farm", Json::Null).await.0, 200);
+    let trail = office.get("/tenants/farm/audit?action=ontology.").await;
+    let told: Vec<Json> = trail["records"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| {
+            json!([
+                one["record"]["who"],
+                one["record"]["action"],
+                one["record"]["decision"],
+                one["record"]["variables"]["version"]
+            ])
+        })
+        .collect();
+    assert_eq!(told[0], json!(["the command line", "ontology.publish", "allowed", 1]), "{trail}");
+    assert_eq!(told[1], json!(["tom", "ontology.publish", "allowed", 2]), "{trail}");
+    assert!(told.contains(&json!(["tom", "ontology.rollback", "allowed", 3])), "{trail}");
+    assert!(told.contains(&json!(["tom", "ontology.publish", "refused", null])), "{trail}");
+}
+
+#[tokio::test]
+async fn a_plan_is_set_while_the_gateway_runs() {
+    let office = Office::open("[tenants]\nconcurrency = 8\n");
+    let shown = office.get("/tenants/farm/plan").await;
+    assert_eq!((&shown["plan"]["concurrency"], &shown["own"]), (&json!(8), &Json::Null), "{shown}");
+    let plan = json!({ "requests_per_hour": 3 });
+    let set = office.done(Method::PUT, "/tenants/farm/plan", plan.clone()).await;
+    assert_eq!((&set["plan"]["requests_per_hour"], &set["own"]), (&json!(3), &plan), "{set}");
+    let token = office.quipu.token("farm", &["--role", "admin"]);
+    let is_limited = |answer: &Json| answer["errors"][0]["extensions"]["code"] == "RATE_LIMITED";
+    office.running.soon(&token, "{ farms { id } }", is_limited).await;
+    for (wrong, told) in [
+        (json!({ "request_per_hour": 3 }), "did you mean"),
+        (json!([]), "object"),
+        (json!({ "concurrency": 0 }), "from 1"),
+    ] {
+        let (status, body) = office.call(&office.operator, Method::PUT, "/tenants/farm/plan", wrong).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(body["errors"][0]["message"].as_str().is_some_and(|message| message.contains(told)), "{body}");
+    }
+    let reset = office.done(Method::DELETE, "/tenants/farm/plan", Json::Null).await;
+    assert_eq!((&reset["plan"]["requests_per_hour"], &reset["own"]), (&json!("unlimited"), &Json::Null), "{reset}");
+    office.running.soon(&token, "{ farms { id } }", |answer| answer["errors"].is_null()).await;
+}

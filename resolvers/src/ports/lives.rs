@@ -16,6 +16,8 @@ pub struct TenantState {
     pub head: u64,
     /// How it is.
     pub life: Life,
+    /// What it may use, where that was set for it alone while the gateway runs: JSON that the gateway reads.
+    pub plan: Option<String>,
 }
 
 /// How a tenant is. Instants are RFC 3339 in UTC.

@@ -16,7 +16,7 @@ use crate::stores::logged::signed;
 
 impl Store {
     pub(super) async fn tenants(&self) -> Result<Vec<TenantState>, Fault> {
-        let text = "SELECT name, version, documents, head, suspended, reason, leaving, gone FROM tenants()";
+        let text = "SELECT name, version, documents, head, suspended, reason, leaving, gone, plan FROM tenants()";
         let work = async |connection: &mut PgConnection| Ok(query_as(text).fetch_all(connection).await?);
         let stored: Vec<StoredTenant> = self.look(None, work).await?;
         Ok(lives::tenants(stored))
@@ -30,6 +30,19 @@ impl Store {
         let from = turned.map_err(Failure::fault)??;
         end(session, deadline).await.map_err(Failure::fault)?;
         Ok(from)
+    }
+
+    pub(super) async fn set_plan(&self, tenant: &TenantId, plan: Option<&str>) -> Result<(), Fault> {
+        let work = async |connection: &mut PgConnection| {
+            let Some(key) = names::tenant_key(connection, tenant).await? else { return Ok(0) };
+            names::show(connection, key).await?;
+            let text = "UPDATE tenant SET plan = $2 WHERE key = $1 AND leaving IS NULL AND gone IS NULL";
+            Ok(query(text).bind(key).bind(plan).execute(connection).await?.rows_affected())
+        };
+        match self.write(BACKGROUND, work).await? {
+            0 => Err(lives::unknown(tenant)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn history(&self, tenant: &TenantId) -> Result<Vec<OntologyVersion>, Fault> {
@@ -68,7 +81,7 @@ async fn turn(connection: &mut PgConnection, tenant: &TenantId, to: &Life) -> Re
     }
     let (suspended, reason, leaving, gone) = marks(to);
     let text = "UPDATE tenant SET suspended = $2, reason = $3, leaving = $4, gone = $5, \
-                head = CASE WHEN $5 IS NULL THEN head ELSE 0 END WHERE key = $1";
+                head = CASE WHEN $5 IS NULL THEN head ELSE 0 END, plan = CASE WHEN $5 IS NULL THEN plan END WHERE key = $1";
     query(text).bind(key).bind(suspended).bind(reason).bind(leaving).bind(gone).execute(connection).await?;
     Ok(Ok(from))
 }

@@ -96,6 +96,10 @@ impl Metadata for Postgres {
         self.0.set_life(tenant, life).await
     }
 
+    async fn set_plan(&self, tenant: &TenantId, plan: Option<&str>) -> Result<(), Fault> {
+        self.0.set_plan(tenant, plan).await
+    }
+
     async fn forget(&self, tenant: &TenantId) -> Result<(), Fault> {
         self.0.forget(tenant).await
     }

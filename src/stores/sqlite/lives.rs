@@ -13,7 +13,8 @@ use crate::stores::logged::signed;
 
 impl Embedded {
     pub(super) async fn tenants(&self) -> Result<Vec<TenantState>, Fault> {
-        let text = "SELECT name, version, documents, head, suspended, reason, leaving, gone FROM tenant ORDER BY name";
+        let text =
+            "SELECT name, version, documents, head, suspended, reason, leaving, gone, plan FROM tenant ORDER BY name";
         let work = async |connection: &mut SqliteConnection| Ok(query_as(text).fetch_all(connection).await?);
         let stored: Vec<StoredTenant> = self.look(StoreName::Rows, work).await?;
         Ok(lives::tenants(stored))
@@ -30,7 +31,7 @@ impl Embedded {
             }
             let (suspended, reason, leaving, gone) = marks(to);
             let text = "UPDATE tenant SET suspended = ?2, reason = ?3, leaving = ?4, gone = ?5, \
-                        head = iif(?5 IS NULL, head, 0) WHERE name = ?1";
+                        head = iif(?5 IS NULL, head, 0), plan = iif(?5 IS NULL, plan, NULL) WHERE name = ?1";
             query(text)
                 .bind(tenant.as_str())
                 .bind(suspended)
@@ -43,6 +44,17 @@ impl Embedded {
             Ok(Ok(from))
         };
         self.write(BACKGROUND, work).await?
+    }
+
+    pub(super) async fn set_plan(&self, tenant: &TenantId, plan: Option<&str>) -> Result<(), Fault> {
+        let text = "UPDATE tenant SET plan = ? WHERE name = ? AND leaving IS NULL AND gone IS NULL";
+        let work = async |connection: &mut SqliteConnection| {
+            Ok(query(text).bind(plan).bind(tenant.as_str()).execute(connection).await?.rows_affected())
+        };
+        match self.write(BACKGROUND, work).await? {
+            0 => Err(lives::unknown(tenant)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn history(&self, tenant: &TenantId) -> Result<Vec<OntologyVersion>, Fault> {
