@@ -393,6 +393,24 @@ async fn a_tenant_is_deleted_from_a_file() {
     file.close().await.expect("it is closed");
 }
 
+/// Deletion that a power cut interrupts, early and late, is brought to its end by doing it again.
+#[test]
+fn a_deletion_that_was_interrupted_is_done_again() {
+    let quipu = in_a_file();
+    filled(&quipu, "other");
+    let of_other = exported(&quipu, "other");
+    for after in [300, 1_000, 1_500] {
+        filled(&quipu, "farm");
+        let begun = Instant::now();
+        let delete = ["tenant", "delete", "farm", "--confirm", "farm", "--json"];
+        quipu.kill_when(&delete, |_| begun.elapsed() >= Duration::from_millis(after));
+        let proof: Json = serde_json::from_str(&done(quipu.run(&delete)).out).expect("JSON");
+        assert_eq!(proof["complete"], true, "after {after} ms: {proof}");
+        assert!(proof["left"].as_array().is_some_and(|left| left.iter().all(|one| one["count"] == 0)), "{proof}");
+    }
+    assert!(exported(&quipu, "other") == of_other);
+}
+
 /// What was removed is not in the file any more, not even in what is free of it.
 #[test]
 fn nothing_that_was_deleted_lies_in_the_file() {
