@@ -23,6 +23,7 @@ mod tables;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use audit::{AuditKinds, AuditVariables};
 pub use claims::{ANY, Algorithms, ClaimPath, RequiredClaims, SpokenFor, Texts};
@@ -118,7 +119,10 @@ impl Config {
     }
 
     /// Makes the configuration of a file's text and variables: `load` without the world.
-    fn read(
+    ///
+    /// # Errors
+    /// All that is wrong, a line each, with its place.
+    pub fn read(
         file: Option<(&Path, &str)>,
         variables: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {

@@ -8,6 +8,7 @@ pub mod cli;
 mod containers;
 mod contract;
 mod documents;
+mod fuzzing;
 mod http;
 mod mapped;
 mod pack;

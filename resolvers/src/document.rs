@@ -51,6 +51,20 @@ pub enum Refusal {
     Invalid(Vec<ServerError>),
 }
 
+impl Refusal {
+    /// Code and message of each mistake.
+    pub fn told(&self) -> Vec<(String, String)> {
+        let code = |error: &ServerError| match error.extensions.as_ref().and_then(|all| all.get("code")) {
+            Some(async_graphql::Value::String(code)) => code.clone(),
+            _ => String::new(),
+        };
+        match self {
+            Self::Fault(fault) => vec![(fault.code().as_str().to_owned(), fault.to_string())],
+            Self::Invalid(errors) => errors.iter().map(|error| (code(error), error.message.clone())).collect(),
+        }
+    }
+}
+
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)

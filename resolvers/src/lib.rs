@@ -18,6 +18,8 @@ mod document;
 mod engine;
 pub mod fault;
 mod fields;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 mod kept;
 mod loaders;

@@ -192,6 +192,15 @@ impl Denied {
     }
 }
 
+/// How many keys of a key set verify tokens: a way in for fuzzers.
+///
+/// # Errors
+/// Why the text is no key set.
+#[doc(hidden)]
+pub fn usable_keys(text: &[u8]) -> Result<usize, String> {
+    keyset::KeySet::parse(text, &crate::config::Algorithms::default()).map(|(set, _)| set.len())
+}
+
 /// The token in the headers of a request.
 pub fn bearer_of(headers: &HeaderMap) -> Result<&str, Denied> {
     let mut values = headers.get_all(AUTHORIZATION).iter();

@@ -179,7 +179,8 @@ impl Form for ClaimPath {
     }
 
     fn show(&self) -> Option<String> {
-        Some(quoted(&self.shown()))
+        let shown = self.shown();
+        Some(if Self::parse(&shown).as_ref() == Some(self) { quoted(&shown) } else { list(&self.0) })
     }
 }
 
@@ -207,7 +208,13 @@ impl Form for RequiredClaims {
     }
 
     fn show(&self) -> Option<String> {
-        None
+        let claim = |(path, values): &(ClaimPath, Vec<Value>)| {
+            let values: Vec<String> =
+                values.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), quoted)).collect();
+            format!("{} = [{}]", quoted(&path.shown()), values.join(", "))
+        };
+        let claims: Vec<String> = self.0.iter().map(claim).collect();
+        (!claims.is_empty()).then(|| format!("{{ {} }}", claims.join(", ")))
     }
 }
 

@@ -76,6 +76,8 @@ pub(super) trait Setting {
     fn set(&mut self, raw: &Raw<'_>) -> Result<(), &'static str>;
     /// The value or an example as TOML.
     fn show(&self) -> String;
+    /// The value as TOML; `None` when there is none.
+    fn written(&self) -> Option<String>;
     /// Resolves a relative path against the folder of the file that names it.
     fn rebase(&mut self, folder: &Path);
 }
@@ -87,7 +89,11 @@ impl<T: Form> Setting for T {
     }
 
     fn show(&self) -> String {
-        Form::show(self).unwrap_or_else(|| T::EXAMPLE.into())
+        self.written().unwrap_or_else(|| T::EXAMPLE.into())
+    }
+
+    fn written(&self) -> Option<String> {
+        Form::show(self)
     }
 
     fn rebase(&mut self, folder: &Path) {
@@ -295,8 +301,9 @@ impl Form for Secret {
         String::take(raw).map(Self)
     }
 
+    /// A word in its place.
     fn show(&self) -> Option<String> {
-        None
+        Some(quoted("hidden"))
     }
 }
 
@@ -370,7 +377,7 @@ words! {
     }
 }
 
-/// Defines a setting that is "embedded" or the URL of a server, which may hold credentials and is never shown.
+/// Defines a setting that is "embedded" or the URL of a server, which may hold credentials: no more than the first scheme is shown.
 macro_rules! places {
     ($(#[doc = $doc:literal])+ $name:ident: $expected:literal { $(#[doc = $embedded:literal])+ Embedded, $(#[doc = $server_doc:literal])+ $server:ident = [$($scheme:literal),+] }) => {
         $(#[doc = $doc])+
@@ -394,10 +401,10 @@ macro_rules! places {
             }
 
             fn show(&self) -> Option<String> {
-                match self {
-                    Self::Embedded => Some(quoted("embedded")),
-                    Self::$server(_) => None,
-                }
+                Some(quoted(match self {
+                    Self::Embedded => "embedded",
+                    Self::$server(_) => [$($scheme),+][0],
+                }))
             }
         }
     };

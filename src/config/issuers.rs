@@ -44,7 +44,7 @@ macro_rules! settings {
 
         impl Issuer {
             /// Hands out every setting with its name and meaning.
-            fn visit(&mut self, visitor: &mut dyn FnMut(&'static str, &[&'static str], &mut dyn Setting)) {
+            pub(super) fn visit(&mut self, visitor: &mut dyn FnMut(&'static str, &[&'static str], &mut dyn Setting)) {
                 $(visitor(stringify!($key), &[$($doc),+], &mut self.$key);)+
             }
         }

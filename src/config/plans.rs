@@ -67,7 +67,7 @@ pub struct OwnPlan {
 
 impl OwnPlan {
     /// Hands out every setting with its name.
-    fn visit(&mut self, visitor: &mut dyn FnMut(&'static str, &mut dyn Setting)) {
+    pub(super) fn visit(&mut self, visitor: &mut dyn FnMut(&'static str, &mut dyn Setting)) {
         visitor("concurrency", &mut self.concurrency);
         visitor("requests_per_hour", &mut self.requests_per_hour);
         visitor("price_per_minute", &mut self.price_per_minute);

@@ -62,7 +62,7 @@ impl TenantGraph {
     }
 
     /// Hands out every setting with its name.
-    fn visit(&mut self, visitor: &mut dyn FnMut(&'static str, &mut dyn Setting)) {
+    pub(super) fn visit(&mut self, visitor: &mut dyn FnMut(&'static str, &mut dyn Setting)) {
         visitor("url", &mut self.url);
         visitor("user", &mut self.user);
         visitor("password", &mut self.password);

@@ -1,11 +1,7 @@
-//! Cells of what is written, and of what is heard of it. Whatever went through is taken back before the next request.
+//! Cells of what is written. Whatever went through is taken back before the next request.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use futures_util::StreamExt;
 use quipu_resolvers::guard::Principal;
-use quipu_schema::ontology::{EntityType, Property, Scalar};
+use quipu_schema::ontology::{EntityType, Property};
 use serde_json::{Map, Value as Json, json};
 
 use super::reads::{ABSENT, REFUSED, letter, shown};
@@ -63,7 +59,7 @@ async fn makes(stage: &Stage, who: &Principal, entity: &EntityType, id: &str, al
 }
 
 /// How many records a deletion took.
-async fn gone(stage: &Stage, who: &Principal, entity: &EntityType, id: &str) -> u64 {
+pub async fn gone(stage: &Stage, who: &Principal, entity: &EntityType, id: &str) -> u64 {
     let query = format!(
         "mutation($id: ID!) {{ x: delete{}(where: {{id: {{eq: $id}}}}) {{ nodesDeleted }} }}",
         capital(&entity.plural)
@@ -75,7 +71,7 @@ async fn gone(stage: &Stage, who: &Principal, entity: &EntityType, id: &str) -> 
 }
 
 /// Whether an update of one record goes through and finds it.
-async fn sets(stage: &Stage, who: &Principal, entity: &EntityType, id: &str, update: Json) -> bool {
+pub async fn sets(stage: &Stage, who: &Principal, entity: &EntityType, id: &str, update: Json) -> bool {
     let query = format!(
         "mutation($id: ID!, $update: {}UpdateInput!) {{ x: update{}(where: {{id: {{eq: $id}}}}, update: $update) {{ {} {{ id }} }} }}",
         entity.name,
@@ -114,6 +110,37 @@ pub async fn records(stage: &Stage, who: &Principal, entity: &EntityType) -> [St
     [shown(&made), shown(&changed), shown(&removed)]
 }
 
+/// Records that somebody can upsert as they are there, and those of which they can upsert a new one that is like them.
+pub async fn upserts(stage: &Stage, who: &Principal, entity: &EntityType) -> [String; 2] {
+    let kind = format!("{}UpsertInput", entity.name);
+    if stage.input(&kind, "id").is_none() {
+        return [ABSENT, ABSENT].map(String::from);
+    }
+    let query = format!(
+        "mutation($input: [{kind}!]!) {{ x: upsert{}(input: $input) {{ info {{ nodesCreated }} }} }}",
+        capital(&entity.plural)
+    );
+    // What is hidden is as if it were new: then what a new record lacks may be told before what is forbidden.
+    let through = async |input: Map<String, Json>| {
+        stage.world.run(who, &query, json!({ "input": [input] })).await.1 == Json::Null
+    };
+    let (mut written, mut made) = (Vec::new(), Vec::new());
+    for (at, id) in stage.ids(&entity.name).iter().enumerate() {
+        let given = stage.set_on(&entity.name, id);
+        let own = |name: &String| entity.properties.get(name).is_some_and(|property| property.is_demanded());
+        let mut as_it_is: Map<String, Json> = given.into_iter().filter(|(name, _)| own(name)).collect();
+        as_it_is.insert("id".to_owned(), json!(id));
+        if through(as_it_is).await {
+            written.push(at);
+        }
+        if through(like(stage, entity, id, None)).await {
+            made.push(at);
+            assert_eq!(gone(stage, &stage.operator(), entity, NEW).await, 1);
+        }
+    }
+    [shown(&written), shown(&made)]
+}
+
 /// A property without a rule of its own, by which it is seen whether the record may be changed.
 fn free<'e>(stage: &Stage, entity: &'e EntityType) -> &'e Property {
     let free = entity.properties.values().find(|property| {
@@ -122,7 +149,7 @@ fn free<'e>(stage: &Stage, entity: &'e EntityType) -> &'e Property {
     free.unwrap_or_else(|| panic!("every property of {} has a rule", entity.name))
 }
 
-fn settable(stage: &Stage, entity: &EntityType, property: &Property) -> bool {
+pub fn settable(stage: &Stage, entity: &EntityType, property: &Property) -> bool {
     stage.input(&format!("{}UpdateInput", entity.name), &property.name).is_some()
 }
 
@@ -207,55 +234,4 @@ async fn linked(stage: &Stage, entity: &EntityType, field: &str, id: &str, other
         }
         Outcome::Refused => panic!("{query}"),
     }
-}
-
-/// Another value for a property of a record, at which rules do not look if there is such a one.
-fn otherwise(stage: &Stage, entity: &EntityType, id: &str) -> (String, Json) {
-    let given = stage.set_on(&entity.name, id);
-    let other = |property: &Property| {
-        let value = match given.get(&property.name)? {
-            Json::String(text) if property.scalar == Scalar::String => json!(format!("{text}!")),
-            Json::Number(number) if property.scalar == Scalar::Float => json!(number.as_f64()? + 1.0),
-            Json::Number(number) => json!(number.as_i64()? + 1),
-            _ => return None,
-        };
-        (property.rules.is_empty() && settable(stage, entity, property)).then(|| (property.name.clone(), value))
-    };
-    let (indexed, plain): (Vec<&Property>, Vec<&Property>) =
-        entity.properties.values().partition(|property| property.indexed);
-    let found = plain.into_iter().chain(indexed).find_map(other);
-    found.unwrap_or_else(|| panic!("{} has neither a text nor a number", entity.name))
-}
-
-/// The records that each of the cast hears of when all are changed, as type and id.
-pub async fn heard(stage: &Stage) -> Vec<BTreeSet<(String, String)>> {
-    let query = "subscription { changes { type id } }";
-    let mut streams: Vec<_> = stage.cast.iter().map(|(_, who)| stage.world.watch(who, query)).collect();
-    // A stream begins when it is first asked.
-    for stream in &mut streams {
-        let _ = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
-    }
-    let operator = stage.operator();
-    for entity in stage.ontology.types.values() {
-        for id in stage.ids(&entity.name) {
-            let (name, value) = otherwise(stage, entity, &id);
-            assert!(
-                sets(stage, &operator, entity, &id, json!({ name: { "set": value } })).await,
-                "{} {id}",
-                entity.name
-            );
-        }
-    }
-    let mut heard = Vec::new();
-    for stream in &mut streams {
-        let mut found = BTreeSet::new();
-        while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(1_500), stream.next()).await {
-            let event: Json = serde_json::from_slice(&event.body).unwrap();
-            let text = |name: &str| event["data"]["changes"][name].as_str().unwrap_or_default().to_owned();
-            found.insert((text("type"), text("id")));
-        }
-        heard.push(found);
-    }
-    stage.restore().await;
-    heard
 }

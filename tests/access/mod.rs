@@ -5,14 +5,16 @@
 //! A new field has no row in the file, and one without a value in any record of the world stops the test: so nothing is served of which
 //! nobody said who may see it.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 mod changes;
+mod events;
 mod reads;
+mod searches;
 mod stage;
 
+use events::Told;
 use quipu_resolvers::guard::Principal;
 use quipu_schema::ontology::EntityType;
 use stage::Stage;
@@ -22,10 +24,13 @@ Columns are the cast. Records of a type have numbers, in the order of its line.
 
   listed, by id    which records are seen
   counted          how many there are said to be
-  heard            whose changes a subscription tells
+  found by ...     which are found by the texts of all of them, by meaning and by words
+  heard (of removed)  whose changes a subscription tells, and whose removal
   created like     like which of them a new record may be made
   changed, removed which of them may be
+  upserted, like   which may be upserted as they are, and like which a new one may be
 
+  ~field           which are found by the meaning of an embedded text
   .field           r read (p: on some records), f filtered by, s sorted by, g figures of it;
                    c given to a new record, u set (p: on some of all records)
   ->field          a relationship: how many records are reached, f filtered by;
@@ -70,7 +75,7 @@ async fn matrix(name: &str) -> String {
     let stage = Stage::set(name).await;
     let width = stage.cast.iter().map(|(who, _)| who.len()).max().unwrap_or_default().max(7);
     let mut table = Table { text: LEGEND.to_owned(), width };
-    let heard = changes::heard(&stage).await;
+    let heard = [events::heard(&stage).await, events::removals(&stage).await];
     for entity in stage.ontology.types.values() {
         let ids = stage.ids(&entity.name);
         assert!(!ids.is_empty(), "there is no {} in the world of {name}", entity.name);
@@ -82,23 +87,31 @@ async fn matrix(name: &str) -> String {
     table.text
 }
 
-async fn of_type(stage: &Stage, entity: &EntityType, heard: &[BTreeSet<(String, String)>], table: &mut Table) {
+async fn of_type(stage: &Stage, entity: &EntityType, heard: &[Vec<Told>; 2], table: &mut Table) {
     let ids = stage.ids(&entity.name);
     let mut columns = Vec::new();
     for (_, who) in &stage.cast {
         columns.push(reads::records(stage, who, entity).await);
     }
     turned(["listed", "counted", "by id"], columns, table);
-    let told = heard.iter().map(|heard| {
-        let told = |(_, id): &(usize, &String)| heard.contains(&(entity.name.clone(), (*id).clone()));
-        reads::shown(&ids.iter().enumerate().filter(told).map(|(at, _)| at).collect::<Vec<_>>())
-    });
-    table.row("heard", &told.collect::<Vec<_>>());
+    for (title, heard) in ["heard", "heard of removed"].into_iter().zip(heard) {
+        let told = heard.iter().map(|heard| {
+            let told = |(_, id): &(usize, &String)| heard.contains(&(entity.name.clone(), (*id).clone()));
+            reads::shown(&ids.iter().enumerate().filter(told).map(|(at, _)| at).collect::<Vec<_>>())
+        });
+        table.row(title, &told.collect::<Vec<_>>());
+    }
+    found(stage, entity, table).await;
     let mut columns = Vec::new();
     for (_, who) in &stage.cast {
         columns.push(changes::records(stage, who, entity).await);
     }
     turned(["created like", "changed", "removed"], columns, table);
+    let mut columns = Vec::new();
+    for (_, who) in &stage.cast {
+        columns.push(changes::upserts(stage, who, entity).await);
+    }
+    turned(["upserted", "upserted like"], columns, table);
     for property in entity.properties.values() {
         let cells = each(stage, async |who: &Principal| {
             reads::property(stage, who, entity, property).await + &changes::property(stage, who, entity, property).await
@@ -121,6 +134,26 @@ async fn of_type(stage: &Stage, entity: &EntityType, heard: &[BTreeSet<(String, 
     for join in entity.joins.values() {
         let cells = each(stage, async |who: &Principal| reads::way(stage, who, entity, &join.name, join.list).await);
         table.row(&format!("=>{}", join.name), &cells.await);
+    }
+}
+
+/// What is found of a type whose texts are embedded.
+async fn found(stage: &Stage, entity: &EntityType, table: &mut Table) {
+    if entity.embedded().next().is_none() {
+        return;
+    }
+    // Removals took vectors along.
+    stage.world.embedded().await;
+    if entity.is_node() {
+        let mut columns = Vec::new();
+        for (_, who) in &stage.cast {
+            columns.push(searches::found(stage, who, entity).await);
+        }
+        turned(["found by meaning", "found by words"], columns, table);
+    }
+    for property in entity.embedded() {
+        let cells = each(stage, async |who: &Principal| searches::similar(stage, who, entity, property).await);
+        table.row(&format!("~{}", property.name), &cells.await);
     }
 }
 

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::double::Health;
 use super::server::{Server, code, start_gateway};
 use super::socket::Client;
+use crate::spec::gate::Gate;
 use crate::spec::world::World;
 
 struct Farm {
@@ -227,4 +228,48 @@ async fn statements_of_events_are_counted() {
         }
         assert_eq!(counted, before + alone + 1, "one statement for the event, seen: {seen}");
     }
+}
+
+/// The graph panics whenever a loader asks it for the facility of one contract. Requests that share the process, the tenant, the statement
+/// and the kind of loader with it are answered as ever, those that are under way at the same time as well.
+#[tokio::test]
+async fn hostile_77_a_loaders_panic_touches_one_request() {
+    let world = World::filled().await;
+    let gate = Gate::before(world.ports().graph.clone());
+    gate.open(10_000);
+    let server = farm_of(world.beside(|ports| ports.graph = gate.clone()), |_| {}).await;
+    let of = async |tenant: &str, contract: &str| {
+        let query = format!("{{ contracts(where: {{id: {{eq: \"{contract}\"}}}}) {{ id facility {{ id }} }} }}");
+        let request = server.client.post(server.url("/graphql")).bearer_auth(admin(&server, tenant));
+        let response = request.json(&json!({"query": query})).send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let well = |contract: &str, facility: &str| {
+        (200, json!({"data": {"contracts": [{"id": contract, "facility": {"id": facility}}]}}))
+    };
+    assert_eq!(of("alpha", "c3").await, well("c3", "f2"), "it does not panic yet");
+    gate.panic_at(quipu_resolvers::value::Value::Text("f2".to_owned()));
+    for _ in 0..3 {
+        let all = [("alpha", "c1"), ("alpha", "c3"), ("beta", "c2"), ("alpha", "c2"), ("beta", "c3"), ("beta", "c1")];
+        let outcomes = futures_util::future::join_all(all.map(|(tenant, contract)| of(tenant, contract))).await;
+        for ((tenant, contract), outcome) in all.into_iter().zip(outcomes) {
+            if contract != "c3" {
+                assert_eq!(outcome, well(contract, "f1"), "{tenant}");
+                continue;
+            }
+            let (status, body) = outcome;
+            assert_eq!((status, &body["data"], code(&body)), (500, &Value::Null, "INTERNAL"), "{tenant}: {body}");
+            assert!(!body.to_string().contains("secret"), "{body}");
+        }
+    }
+    // Another root of the same operation would have been answered; nothing of it is left behind for those that come after.
+    let both =
+        ask(&server, &admin(&server, "alpha"), "{ a: contracts { id facility { id } } facilities { id } }").await;
+    assert_eq!((code(&both), &both["data"]), ("INTERNAL", &Value::Null));
+    assert_eq!(
+        ask(&server, &admin(&server, "alpha"), "{ facility(id: \"f2\") { id } }").await["data"]["facility"]["id"],
+        "f2"
+    );
+    server.idle().await;
+    assert_eq!(server.metric("quipu_requests_in_progress").await.as_deref(), Some("0"));
 }

@@ -1,7 +1,7 @@
 //! A graph behind a gate, and an embedder that is counted.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use quipu_resolvers::change::Entry;
@@ -20,12 +20,19 @@ pub struct Gate {
     passes: Semaphore,
     begun: AtomicUsize,
     fails: AtomicBool,
+    panics: Mutex<Option<Value>>,
 }
 
 impl Gate {
     /// Closed.
     pub fn before(inner: Arc<dyn Graph>) -> Arc<Self> {
-        Arc::new(Self { inner, passes: Semaphore::new(0), begun: AtomicUsize::new(0), fails: AtomicBool::new(false) })
+        Arc::new(Self {
+            inner,
+            passes: Semaphore::new(0),
+            begun: AtomicUsize::new(0),
+            fails: AtomicBool::new(false),
+            panics: Mutex::default(),
+        })
     }
 
     /// Lets so many more through.
@@ -36,6 +43,11 @@ impl Gate {
     /// Has the next one that gets through fail.
     pub fn fail_once(&self) {
         self.fails.store(true, Ordering::SeqCst);
+    }
+
+    /// Has every statement of a loader panic that is asked for this key.
+    pub fn panic_at(&self, key: Value) {
+        *self.panics.lock().unwrap() = Some(key);
     }
 
     /// How many reads have come to the gate.
@@ -56,6 +68,8 @@ impl Reader for Gate {
     }
 
     async fn read_many(&self, read: &Allowed<Read>, keys: &[Value], call: Call<'_>) -> Result<Vec<Value>, Fault> {
+        let panics = self.panics.lock().unwrap().as_ref().is_some_and(|key| keys.contains(key));
+        assert!(!panics, "a secret of the inside, about {keys:?}");
         self.inner.read_many(read, keys, call).await
     }
 }

@@ -6,7 +6,7 @@ mod connections;
 mod field_rules;
 mod filters;
 pub mod follower;
-mod gate;
+pub mod gate;
 mod integration;
 mod interference;
 mod language;

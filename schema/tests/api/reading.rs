@@ -4,6 +4,7 @@ use apollo_parser::Parser;
 use apollo_parser::cst::{self, CstNode};
 use quipu_schema::api::{Api, FieldDef, InputField, ObjectDef, TypeDef};
 use quipu_schema::ontology::EnumValue;
+use serde_json::Value;
 
 /// The facts in a text, which must have no mistakes.
 pub fn written(sdl: &str) -> Vec<String> {
@@ -123,11 +124,25 @@ fn object(api: &Api, keyword: &str, def: &ObjectDef, facts: &mut Vec<String>) {
 fn meant_input(api: &Api, field: &InputField) -> String {
     let default = field.default.as_ref().map(|value| {
         let is_enum = matches!(api.types.get(field.ty.name()), Some(TypeDef::Enum(_)));
-        let text = value.to_string();
-        format!(" = {}", if is_enum { text.replace('"', "") } else { text.replace("\":", "\": ") })
+        format!(" = {}", literal(value, is_enum))
     });
     let head = format!("{}: {}{}", field.name, field.ty, default.unwrap_or_default());
     line(&head, &field.description, &field.deprecated)
+}
+
+/// A value as GraphQL writes it: enum values and names of fields without quotes.
+fn literal(value: &Value, is_enum: bool) -> String {
+    let inside = |value| literal(value, is_enum);
+    match value {
+        Value::String(name) if is_enum => name.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(inside).collect::<Vec<_>>().join(", ")),
+        Value::Object(fields) => {
+            let fields: Vec<_> =
+                fields.iter().map(|(name, value)| format!("{name}: {}", literal(value, false))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        other => other.to_string(),
+    }
 }
 
 fn line(head: &str, description: &Option<String>, reason: &Option<String>) -> String {

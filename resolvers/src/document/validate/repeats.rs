@@ -22,7 +22,7 @@ pub(super) fn check(text: &str, report: &mut Report) {
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut word = "";
     let mut start = 0;
-    for Token { start: at, end } in tokens(text.as_bytes()) {
+    for Token { start: at, end, .. } in tokens(text.as_bytes()) {
         match text.as_bytes()[at] {
             b'{' => open.push(match open.last() {
                 None | Some(Open::Selections) => Open::Selections,
