@@ -330,6 +330,9 @@ where
     }
     let mut tenant = None;
     let worked = async {
+        if !rights.operator {
+            state.open(&who.tenant).map_err(|denied| state.refused(denied))?;
+        }
         if let Some(name) = named.as_deref() {
             tenant = Some(admin.tenant(name, action).await?);
         }

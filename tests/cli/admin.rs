@@ -253,6 +253,9 @@ async fn a_tenant_is_made_suspended_exported_and_deleted() {
     let is_suspended = |answer: &Json| answer["errors"][0]["extensions"]["code"] == "TENANT_SUSPENDED";
     office.running.soon(&token, named, is_suspended).await;
     assert!(!office.running.ask(&token, named).await.to_string().contains("unpaid"), "why is nobody else's business");
+    let admin = office.quipu.token("acme", &["--role", "tenant-admin"]);
+    let (status, body) = office.call(&admin, Method::GET, "/tenants/acme/keys", Json::Null).await;
+    assert_eq!((status.as_u16(), is_suspended(&body)), (403, true), "{body}");
     assert_eq!(office.done(Method::POST, "/tenants/acme/resume", Json::Null).await["state"], "active");
     office.running.soon(&token, named, |answer| answer["data"] == json!({ "farms": [{ "name": "A" }] })).await;
 
