@@ -85,7 +85,7 @@ async fn a_file_of_the_version_before_is_brought_up_to_date() {
     let mut old = sqlx::SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
     let back = "DROP TABLE covered; DROP TABLE api_key; DROP TABLE session; DROP TABLE account; DROP TABLE document; DROP TABLE audit; \
                 DROP TABLE audit_anchor; ALTER TABLE tenant DROP COLUMN documents; ALTER TABLE tenant DROP COLUMN suspended; \
-                ALTER TABLE tenant DROP COLUMN reason; ALTER TABLE tenant DROP COLUMN leaving; ALTER TABLE tenant DROP COLUMN gone; \
+                ALTER TABLE tenant DROP COLUMN reason; ALTER TABLE tenant DROP COLUMN leaving; ALTER TABLE tenant DROP COLUMN gone; ALTER TABLE tenant DROP COLUMN plan; \
                 ALTER TABLE ontology DROP COLUMN at; DELETE FROM migration WHERE number > 1; PRAGMA user_version = 1";
     old.execute(back).await.unwrap();
     old.close().await.unwrap();

@@ -38,6 +38,25 @@ pub async fn tenants_are_suspended_and_served_again(stores: Stores) {
     assert_eq!(refused(metadata.set_life(&tenant("nobody"), &Life::Active).await).0, Code::NotFound);
 }
 
+pub async fn plans_are_set_for_one_tenant(stores: Stores) {
+    fill(&stores).await;
+    let (metadata, alpha) = (&stores.metadata, tenant("alpha"));
+    let plans = async || -> Vec<Option<String>> {
+        metadata.tenants().await.unwrap().into_iter().map(|state| state.plan).collect()
+    };
+    assert_eq!(plans().await, [None, None]);
+    metadata.set_plan(&alpha, Some("{}")).await.unwrap();
+    assert_eq!(plans().await, [Some("{}".to_owned()), None], "the other tenant has none");
+    metadata.set_plan(&alpha, None).await.unwrap();
+    assert_eq!(plans().await, [None, None]);
+    assert_eq!(refused(metadata.set_plan(&tenant("nobody"), Some("{}")).await).0, Code::NotFound);
+    metadata.set_plan(&alpha, Some("{}")).await.unwrap();
+    metadata.set_life(&alpha, &leaving()).await.unwrap();
+    assert_eq!(refused(metadata.set_plan(&alpha, None).await).0, Code::NotFound);
+    metadata.set_life(&alpha, &gone()).await.unwrap();
+    assert_eq!(plans().await, [None, None], "it goes with the tenant");
+}
+
 pub async fn nothing_is_written_for_a_tenant_that_is_leaving(stores: Stores) {
     fill(&stores).await;
     let (metadata, alpha) = (&stores.metadata, tenant("alpha"));

@@ -88,6 +88,7 @@ macro_rules! contract_suite {
                 lives:
                     tenants_are_suspended_and_served_again,
                     nothing_is_written_for_a_tenant_that_is_leaving,
+                    plans_are_set_for_one_tenant,
                     versions_of_ontologies_are_kept,
                     a_deleted_tenant_leaves_nothing_and_others_alone,
                     a_name_is_used_anew_after_its_tenant_went;
