@@ -117,7 +117,7 @@ async fn instances_that_start_together_migrate_once() {
     assert_eq!(plan.code, Some(0), "{plan:?}");
     let (graph, rest) = plan.out.split_once("postgres ").expect("two servers");
     assert!(graph.starts_with("neo4j 127.0.0.1:") && graph.contains("\n  0001  store  "), "{}", plan.out);
-    assert!(rest.contains("pending\n  4 would be run\n"), "{}", plan.out);
+    assert!(rest.contains("pending\n  5 would be run\n"), "{}", plan.out);
     let again = quipu.run(&["migrate", "--plan"]);
     assert_eq!(again.out.split_once("postgres ").expect("two servers").1, rest, "nothing was written");
     let ended: Vec<_> = std::thread::scope(|scope| {
@@ -134,7 +134,7 @@ async fn instances_that_start_together_migrate_once() {
     let plan = quipu.run(&["migrate", "--plan"]);
     assert!(plan.code == Some(0) && plan.out.contains("  0099  later        abc  of a newer version\n"), "{plan:?}");
     let refused = quipu.run(&["migrate"]);
-    assert!(refused.err.contains("was migrated by a newer version (migration 99, this one knows 4)"), "{refused:?}");
+    assert!(refused.err.contains("was migrated by a newer version (migration 99, this one knows 5)"), "{refused:?}");
     assert!(!quipu.path("quipu.db").exists() || std::env::var("QUIPU_TEST_QDRANT").is_err(), "nothing is in a file");
 }
 
