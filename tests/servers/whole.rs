@@ -134,7 +134,7 @@ async fn instances_that_start_together_migrate_once() {
     let plan = quipu.run(&["migrate", "--plan"]);
     assert!(plan.code == Some(0) && plan.out.contains("  0099  later        abc  of a newer version\n"), "{plan:?}");
     let refused = quipu.run(&["migrate"]);
-    assert!(refused.err.contains("was migrated by a newer version (migration 99, this one knows 4)"), "{refused:?}");
+    assert!(refused.err.contains("was migrated by a newer version (migration 99, this one knows 5)"), "{refused:?}");
     assert!(!quipu.path("quipu.db").exists() || std::env::var("QUIPU_TEST_QDRANT").is_err(), "nothing is in a file");
 }
 
