@@ -32,7 +32,8 @@ fn the_reference_names_every_default_and_means_nothing() {
         .filter(|line| !line.starts_with("# ") && !line.contains("\"...\"") && !line.contains("/to/"))
         .map(|line| line.strip_prefix('#').unwrap_or(line).to_owned() + "\n")
         .filter(|line| {
-            let examples = ["threads", "enabled", "keep = ", "operators", "listen = \"127.0.0.1:8081\""];
+            let examples =
+                ["threads", "enabled", "keep = ", "tenant_share", "operators", "listen = \"127.0.0.1:8081\""];
             !line.contains("random characters") && !examples.iter().any(|name| line.starts_with(name))
         })
         .collect();
