@@ -27,11 +27,12 @@ use quipu_resolvers::value::scalar;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::graphql::{bounds, read_body};
 use super::reply::{JSON, Refusal};
 use super::state::AppState;
-use super::{negotiate, operation};
+use super::{layers, negotiate, operation};
 use crate::audit::watching::Act;
 use crate::audit::{Trail, Whose};
 use crate::auth::{self, Credentials};
@@ -299,7 +300,7 @@ async fn run<W, F>(
     work: W,
 ) -> Outcome
 where
-    W: Fn(Call) -> F,
+    W: Fn(Call) -> F + Send + 'static,
     F: Future<Output = Outcome> + Send + 'static,
 {
     let Some(admin) = &state.administration else { return Err(Refusal::no_such_path()) };
@@ -312,57 +313,78 @@ where
     };
     let who = verified.map_err(|denied| state.refused(denied))?.principal;
     let named = path.remove("tenant");
-    let mut about: Map<String, Json> = path.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-    let note = async |whose, about, refused: Option<&Refusal>| {
-        if let Some(watching) = &state.watching {
-            watching.administered(whose, &who, Act { action, about }, refused.map(|refusal| refusal.code)).await;
-        }
-    };
-    let rights = Rights::of(&who, state.config.admin.operators.as_ref());
-    if !rights.suffice(may, &who.tenant, named.as_deref()) {
-        let refusal = forbidden();
-        state.metrics.refused(refusal.code);
+    let about = path.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    let mut made = Made { state: state.clone(), who, action, whose: Whose::Gateway, about };
+    let rights = Rights::of(&made.who, state.config.admin.operators.as_ref());
+    if !rights.suffice(may, &made.who.tenant, named.as_deref()) {
         // In the gateway's own chain: no stranger writes into that of a tenant, and there may be none of this name.
-        about.extend(named.map(|tenant| ("tenant".to_owned(), tenant.into())));
-        about.insert("callerTenant".to_owned(), who.tenant.as_str().into());
-        note(Whose::Gateway, about, Some(&refusal)).await;
-        return Err(refusal);
+        made.about.extend(named.map(|tenant| ("tenant".to_owned(), tenant.into())));
+        made.about.insert("callerTenant".to_owned(), made.who.tenant.as_str().into());
+        return made.told(Err(forbidden())).await;
     }
-    let mut tenant = None;
-    let worked = async {
+    let prepared = async {
         if !rights.operator {
-            state.open(&who.tenant).map_err(|denied| state.refused(denied))?;
+            state.open(&made.who.tenant).map_err(|denied| state.refused(denied))?;
         }
-        if let Some(name) = named.as_deref() {
-            tenant = Some(admin.tenant(name, action).await?);
-        }
-        let call = Call {
-            state: state.clone(),
-            admin: admin.clone(),
-            path,
-            tenant: tenant.clone(),
-            query: parameters(head)?,
-            body: content(state, head, body, deadline).await?,
+        let tenant = match named.as_deref() {
+            Some(name) => Some(admin.tenant(name, action).await?),
+            None => None,
         };
-        // A task of its own: whoever goes away in the middle interrupts nothing, and the trail is told what came of it.
-        tokio::spawn(work(call)).await.map_err(|error| Fault::internal("admin", error))?
+        if let Some(tenant) = &tenant {
+            made.whose = Whose::Tenant(tenant.clone());
+            if rights.operator {
+                made.about.insert("callerTenant".to_owned(), made.who.tenant.as_str().into());
+            }
+        }
+        let query = parameters(head)?;
+        let body = content(state, head, body, deadline).await?;
+        Ok(Call { state: state.clone(), admin: admin.clone(), path, tenant, query, body })
     };
-    let worked = worked.await;
-    let whose = tenant.map_or(Whose::Gateway, Whose::Tenant);
-    if rights.operator && whose != Whose::Gateway {
-        about.insert("callerTenant".to_owned(), who.tenant.as_str().into());
-    }
-    match worked.map_err(of_resources) {
-        Ok(mut done) => {
-            about.append(&mut done.about);
-            note(done.whose.take().unwrap_or(whose), about, None).await;
-            Ok(done)
+    let prepared = prepared.await;
+    // A task of its own: whoever goes away in the middle interrupts nothing, and the trail is told what came of it. In that, another
+    // one: what panics is told as well.
+    let working = async move {
+        let worked = match prepared {
+            Ok(call) => match tokio::spawn(work(call).in_current_span()).await {
+                Ok(outcome) => outcome,
+                Err(error) => Err(Fault::internal("admin", error).into()),
+            },
+            Err(refusal) => Err(refusal),
+        };
+        made.told(worked).await
+    };
+    let request = layers::current_request().unwrap_or_default();
+    let done = tokio::spawn(layers::within(request, working).in_current_span()).await;
+    done.map_err(|error| Fault::internal("admin", error))?
+}
+
+/// A call that was made by somebody who is known.
+struct Made {
+    state: Arc<AppState>,
+    who: Arc<Principal>,
+    action: &'static str,
+    /// In whose chain it is told.
+    whose: Whose,
+    about: Map<String, Json>,
+}
+
+impl Made {
+    /// Tells the audit trail what came of it.
+    async fn told(self, outcome: Outcome) -> Outcome {
+        let Self { state, who, action, mut whose, mut about } = self;
+        let mut outcome = outcome.map_err(of_resources);
+        match &mut outcome {
+            Ok(done) => {
+                about.append(&mut done.about);
+                whose = done.whose.take().unwrap_or(whose);
+            }
+            Err(refusal) => state.metrics.refused(refusal.code),
         }
-        Err(refusal) => {
-            state.metrics.refused(refusal.code);
-            note(whose, about, Some(&refusal)).await;
-            Err(refusal)
+        if let Some(watching) = &state.watching {
+            let refused = outcome.as_ref().err().map(|refusal| refusal.code);
+            watching.administered(whose, &who, Act { action, about }, refused).await;
         }
+        outcome
     }
 }
 

@@ -107,13 +107,20 @@ impl IntoResponse for Refusal {
 }
 
 impl From<Fault> for Refusal {
-    /// Shows what a client may know. This layer makes no internal faults, and the engine shows and logs its own.
+    /// Shows what a client may know. What it may not is logged here: the engine shows and logs its own, so this is of whoever administers.
     fn from(fault: Fault) -> Self {
         let code = fault.code();
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         match fault {
             Fault::Client(fault) => Self::new(status, code.as_str(), fault.message),
-            Fault::Internal(_) => Self::new(status, code.as_str(), "something went wrong on our side"),
+            Fault::Internal(fault) => {
+                tracing::error!(part = fault.part, cause = fault.cause, "a request failed");
+                Self::new(
+                    status,
+                    code.as_str(),
+                    "something went wrong on our side; the log has more, under the request's id",
+                )
+            }
         }
     }
 }
