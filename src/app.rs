@@ -14,7 +14,7 @@ use crate::audit::scribe::Writing;
 use crate::audit::watching::{Watched, Watching};
 use crate::audit::{self, Record, Scribe, Trail, Whose};
 use crate::auth;
-use crate::config::{CacheUrl, Config, ConfigError};
+use crate::config::{self, CacheUrl, Config, ConfigError};
 use crate::http::{self, Administration, AppState, Gateway, Listeners, Parts};
 use crate::ingest::chunk::{self, TokenCount, Words};
 use crate::ingest::documents::Splitter;
@@ -133,7 +133,7 @@ impl App {
             }
         };
         let embedding = &config.embedding;
-        let threads = embedding.threads.map_or_else(cores, usize::from);
+        let threads = embedding.threads.map_or_else(config::processors, usize::from);
         let embedder = LazyEmbedder::new(&embedding.model, embedding.dylib.clone(), threads);
         let ports = Ports {
             graph: stores.graph.clone(),
@@ -337,8 +337,4 @@ fn redis_options(config: &Config) -> Result<Option<redis::Options>, ConfigError>
         return Err(twice("cache.password", "cache.url"));
     }
     Ok(Some(redis::Options { url: url.text().to_owned(), password, prefix: config.cache.prefix.clone() }))
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -422,6 +422,11 @@ fn unknown(name: &str, known: &[String]) -> String {
     }
 }
 
+/// How many processors there are for this process: what some settings come to when they are not set.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// A `quipu.toml` with every setting at its default, explained. Settings are commented out, so that it means what an empty file means.
 pub fn reference() -> String {
     let mut text = String::from(

@@ -192,16 +192,16 @@ impl Tenants {
         let before = self.plans.load_full();
         let kept = published.iter().filter_map(|state| Some((&state.tenant, state.plan.as_ref()?)));
         let plans: Plans = kept
-            .filter_map(|(tenant, text)| {
+            .map(|(tenant, text)| {
                 let known = before.get(tenant).filter(|(held, _)| held == text).cloned();
-                let plan = known.or_else(|| {
+                let plan = known.unwrap_or_else(|| {
                     tracing::info!(%tenant, plan = text, "a plan was set for the tenant");
                     // It was looked at before it was kept; another release may know other settings.
                     let read = OwnPlan::of_json(text);
                     let read = read.inspect_err(|problem| tracing::error!(%tenant, problem, "the plan cannot be read"));
-                    Some((text.clone(), Arc::new(read.unwrap_or_default())))
+                    (text.clone(), Arc::new(read.unwrap_or_default()))
                 });
-                Some((tenant.clone(), plan?))
+                (tenant.clone(), plan)
             })
             .collect();
         if *before != plans {

@@ -77,7 +77,7 @@ impl AppState {
         let ear: Arc<dyn Ear> = watching.clone().map_or(Arc::new(Deaf) as Arc<dyn Ear>, |watching| Arc::new(watching));
         let authenticator = authenticator.with_stored(&config, credentials, ear)?;
         let tries = Tries::new(&config.passwords, counters.clone());
-        let share = config.server.tenant_share.map_or_else(processors, NonZeroUsize::get);
+        let share = config.server.tenant_share.map_or_else(config::processors, NonZeroUsize::get);
         let admission = Admission::new(config.server.max_concurrency.get(), config.server.queue, share);
         let streams = Streams::new(config.live.per_tenant);
         let page = if config.serves_playground() { Some(page(&config)?) } else { None };
@@ -104,10 +104,6 @@ impl AppState {
             stopping,
         }))
     }
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// `Strict-Transport-Security` (RFC 6797), which must not be sent where there is no TLS.

@@ -9,4 +9,4 @@ mod standing;
 pub use delete::{Deletion, Leftover, Proof, delete};
 pub use export::{Export, Exported, Portion};
 pub use ontologies::{Published, Publisher, Unpublished, history, misfits, text};
-pub use standing::{Standing, list, resume, show, suspend};
+pub use standing::{LONGEST_REASON, Standing, list, resume, show, suspend};

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Tenants that are asked about at the same time.
 const BESIDE: usize = 8;
-/// Characters of a reason.
-const LONGEST_REASON: usize = 500;
+/// Characters of a reason why a tenant is suspended.
+pub const LONGEST_REASON: usize = 500;
 
 /// How a tenant stands. Instants are RFC 3339 in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -15,10 +15,8 @@ use tokio::sync::mpsc;
 use super::{Call, Done, Outcome, ontologies};
 use crate::auth::line;
 use crate::http::reply::Refusal;
-use crate::tenancy::{self, Deletion, Export, Portion};
+use crate::tenancy::{self, Deletion, Export, LONGEST_REASON, Portion};
 
-/// Characters of a reason.
-const LONGEST_REASON: usize = 500;
 /// Portions of an export that wait to be sent.
 const AHEAD: usize = 4;
 
