@@ -1,22 +1,23 @@
 //! Who asks, and the only way from a question to a question that may be asked.
 
-use quipu_schema::ontology::{EntityType, Ontology, Property, RELATIONSHIP};
+use quipu_schema::ontology::{Ontology, RELATIONSHIP};
 use quipu_schema::policy::{Authentication, Operation, Policy, Rule, Rules};
 
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::ports::{Matching, Nearest, VectorOf, Within};
 use crate::read::{Field, Pick, Place, Predicate, Read, Related, Target, Via, Window};
-use crate::rules;
+use crate::rules::{self, Bearer};
 use crate::value::Value;
-use crate::ways;
 
+mod fields;
 mod mask;
 mod principal;
+mod relationships;
 mod write;
 
 pub(crate) use mask::unmask;
 pub use principal::{Principal, TenantId};
-pub use write::{Check, change, checks};
+pub use write::{Check, Link, On, change, checks};
 
 /// A question that may be asked: bound to a tenant, with the caller's visibility in it. Ports take nothing else.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +102,15 @@ pub fn vector_of(principal: &Principal, ontology: &Ontology, mut wanted: VectorO
 pub(crate) fn sees_all(principal: &Principal, ontology: &Ontology, of: &str, operation: Operation) -> bool {
     let guard = Guard { principal, ontology };
     matches!(guard.visible(of, operation), Ok(Predicate::True)) && guard.demanded(of, operation) == Predicate::True
+}
+
+/// Whether the caller sees every relationship between records that they see, whatever is in it.
+pub(crate) fn sees_all_between(principal: &Principal, ontology: &Ontology, operation: Operation) -> bool {
+    let guard = Guard { principal, ontology };
+    ontology.ruled.keys().all(|of| {
+        let seen = guard.visible_along(of, operation);
+        matches!(seen, Ok(Predicate::True)) && guard.demanded_along(of, operation) == Predicate::True
+    })
 }
 
 /// Whether the caller may ask for records of a type at all.
@@ -252,17 +262,20 @@ impl Guard<'_> {
                 Pick::Holds(predicate) => self.predicate(&target.of, via, predicate)?,
             }
         }
-        target.visible = self.visible(&target.of, operation)?;
+        target.visible = self.reached(&target.of, via, operation)?;
         if operation != Operation::Read {
             // What the caller may not see is not there to be touched either.
-            let seen = self.visible(&target.of, Operation::Read)?;
+            let seen = self.reached(&target.of, via, Operation::Read)?;
             target.visible = both(std::mem::take(&mut target.visible), seen);
         }
         if composite {
-            let aggregated = self.visible(&target.of, Operation::Aggregate)?;
+            let aggregated = self.reached(&target.of, via, Operation::Aggregate)?;
             target.visible = both(std::mem::take(&mut target.visible), aggregated);
         }
-        let demanded = self.demanded(&target.of, operation);
+        let mut demanded = self.asked(&target.of, via, operation);
+        if composite {
+            demanded = both(demanded, self.asked(&target.of, via, Operation::Aggregate));
+        }
         if demanded != Predicate::True {
             if composite {
                 target.visible = std::mem::take(&mut target.visible).and(demanded);
@@ -277,7 +290,7 @@ impl Guard<'_> {
         self.predicate(&within.of, &Via::Root, &mut within.filter)?;
         if let Some(entity) = self.ontology.types.get(&within.of) {
             for property in properties.iter().filter_map(|name| entity.stored(name)) {
-                self.property(entity, property)?;
+                self.property(Bearer::Record(entity), property)?;
             }
         }
         within.visible = self.visible(&within.of, Operation::Read)?.and(self.demanded(&within.of, Operation::Read));
@@ -306,7 +319,8 @@ impl Guard<'_> {
             if let Some(field) = remote(via) {
                 self.field(&scope.of, via, field)?;
             }
-            scope.visible = self.visible(&scope.of, Operation::Read)?.and(self.demanded(&scope.of, Operation::Read));
+            let seen = self.reached(&scope.of, via, Operation::Read)?;
+            scope.visible = seen.and(self.asked(&scope.of, via, Operation::Read));
         }
         Ok(())
     }
@@ -319,110 +333,38 @@ impl Guard<'_> {
         }
     }
 
-    /// A field that the caller may not read must not be used in any way. `via` led to its record.
-    fn field(&self, of: &str, via: &Via, field: &Field) -> Result<(), Fault> {
-        match (field, via) {
-            (Field::Property(stored), _) => match self.ontology.types.get(of) {
-                Some(entity) => entity.stored(&stored.name).map_or(Ok(()), |property| self.property(entity, property)),
-                None => Ok(()),
-            },
-            (Field::EdgeProperty(stored), Via::Relationship { relationship_type, .. }) => {
-                let fields = self.ontology.types.values().flat_map(|entity| entity.relationships.values());
-                let along = fields.filter(|field| field.relationship_type == *relationship_type);
-                let mut names = along.filter_map(|field| field.properties.as_ref());
-                names.try_for_each(|name| self.edge(name, |property| property.stored == stored.name))
-            }
-            (Field::AllProperties, _) => self.ontology.edge_types.keys().try_for_each(|name| self.edge(name, |_| true)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks those properties of relationships that are meant.
-    fn edge(&self, name: &str, meant: impl Fn(&Property) -> bool) -> Result<(), Fault> {
-        let Some(edge) = self.ontology.edge_types.get(name) else { return Ok(()) };
-        let mut meant = edge.properties.values().filter(|property| meant(property));
-        meant.try_for_each(|property| {
-            self.authenticated(&property.rules, Operation::Read, &format!("{name}.{}", property.name))
-        })
-    }
-
-    /// Where a field may be selected: rules that ask for an identity, or that refuse whatever the record, refuse the whole question; the
-    /// others hide the value.
-    fn picked(&self, of: &str, via: &Via, field: &Field) -> Result<Predicate, Fault> {
-        let entity = self.ontology.types.get(of);
-        let property = match field {
-            Field::Property(stored) => entity.and_then(|entity| Some((entity, entity.stored(&stored.name)?))),
-            _ => None,
-        };
-        match property {
-            Some((entity, property)) => self.seen(entity, property),
-            None => self.field(of, via, field).map(|()| Predicate::True),
-        }
-    }
-
-    /// On which records a property may be read.
-    fn seen(&self, entity: &EntityType, property: &Property) -> Result<Predicate, Fault> {
-        if self.principal.operator || property.rules.is_empty() {
-            return Ok(Predicate::True);
-        }
-        self.authenticated(&property.rules, Operation::Read, &property.name)?;
-        let validated = self.rules(entity, &property.rules, validates, Operation::Read);
-        if validated == Predicate::False {
-            return Err(hidden(entity, property));
-        }
-        Ok(self.rules(entity, &property.rules, filters, Operation::Read).and(validated))
-    }
-
-    /// Refuses a property that may not be read on every record: comparing it would tell what it is.
-    fn property(&self, entity: &EntityType, property: &Property) -> Result<(), Fault> {
-        match self.seen(entity, property)? {
-            Predicate::True => Ok(()),
-            _ => Err(hidden(entity, property)),
-        }
-    }
-
     /// What the caller may see of a type.
     fn visible(&self, of: &str, operation: Operation) -> Result<Predicate, Fault> {
         if of == RELATIONSHIP {
-            return self.visible_relationships();
+            let between = self.of_each_kind(|of| self.visible_along(of, operation))?;
+            return Ok(self.visible_ends()?.and(between));
         }
         let Some(entity) = self.ontology.types.get(of) else { return Ok(Predicate::False) };
         if self.principal.operator {
             return Ok(Predicate::True);
         }
         self.authenticated(&entity.rules, operation, &entity.name)?;
-        Ok(self.rules(entity, &entity.rules, filters, operation))
+        Ok(self.rules(Bearer::Record(entity), &entity.rules, filters, operation))
     }
 
     /// What must hold of a record of the type, or else the operation is refused.
     fn demanded(&self, of: &str, operation: Operation) -> Predicate {
         match self.ontology.types.get(of) {
-            Some(entity) if !self.principal.operator => self.rules(entity, &entity.rules, validates, operation),
+            Some(entity) if !self.principal.operator => {
+                self.rules(Bearer::Record(entity), &entity.rules, validates, operation)
+            }
+            None if of == RELATIONSHIP => {
+                let each = self.of_each_kind(|of| Ok(self.demanded_along(of, operation)));
+                each.unwrap_or(Predicate::False)
+            }
             _ => Predicate::True,
         }
     }
 
-    /// A relationship is visible when both its ends are.
-    fn visible_relationships(&self) -> Result<Predicate, Fault> {
-        let mut both = Predicate::True;
-        for direction in [quipu_schema::ontology::Direction::Out, quipu_schema::ontology::Direction::In] {
-            let mut related = ways::endpoint(self.ontology, direction);
-            self.related(&mut related)?;
-            both = both.and(Predicate::Related(Box::new(related)));
-        }
-        Ok(both)
-    }
-
     /// What the rules of one sort let through: those of every directive.
-    fn rules(
-        &self,
-        entity: &EntityType,
-        said: &Rules,
-        sort: fn(&Policy) -> &[Rule],
-        operation: Operation,
-    ) -> Predicate {
+    fn rules(&self, bearer: Bearer<'_>, said: &Rules, sort: fn(&Policy) -> &[Rule], operation: Operation) -> Predicate {
         let each = said.policies.iter();
-        let each = each.map(|policy| rules::any_of(self.principal, self.ontology, entity, sort(policy), operation));
+        let each = each.map(|policy| rules::any_of(self.principal, self.ontology, bearer, sort(policy), operation));
         each.fold(Predicate::True, Predicate::and)
     }
 
@@ -442,10 +384,6 @@ fn filters(policy: &Policy) -> &[Rule] {
 
 fn validates(policy: &Policy) -> &[Rule] {
     &policy.validate
-}
-
-fn hidden(entity: &EntityType, property: &Property) -> Fault {
-    Fault::client(Code::Forbidden, format!("the field {}.{} may not be read", entity.name, property.name))
 }
 
 /// Checks each `@authentication` that speaks of the operation.

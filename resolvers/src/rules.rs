@@ -2,8 +2,11 @@
 //!
 //! A comparison with an absent claim is unknown, and unknown never lets anything through, also not when it is negated.
 
-use quipu_schema::ontology::{EntityType, FieldOf, Ontology};
-use quipu_schema::policy::{Authentication, Condition, Operand, Operation, Operator, Quantifier, Reach, Rule, Scoped};
+use indexmap::IndexMap;
+use quipu_schema::ontology::{EdgeType, EntityType, FieldOf, Ontology, Property};
+use quipu_schema::policy::{
+    Authentication, Condition, Operand, Operation, Operator, Quantifier, Reach, Rule, Rules, Scoped,
+};
 use serde_json::Value as Json;
 
 use crate::fault::{Code, Fault};
@@ -13,11 +16,47 @@ use crate::scopes::Scopes;
 use crate::value::Value;
 use crate::ways;
 
+/// What rules stand on, with its properties.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bearer<'a> {
+    /// Records.
+    Record(&'a EntityType),
+    /// Relationships.
+    Edge(&'a EdgeType),
+}
+
+impl<'a> Bearer<'a> {
+    /// Name of the type.
+    pub fn name(self) -> &'a str {
+        match self {
+            Self::Record(entity) => &entity.name,
+            Self::Edge(edge) => &edge.name,
+        }
+    }
+
+    /// The rules on the whole.
+    pub fn rules(self) -> &'a Rules {
+        match self {
+            Self::Record(entity) => &entity.rules,
+            Self::Edge(edge) => &edge.rules,
+        }
+    }
+
+    /// The property that is stored under that name.
+    pub fn stored(self, stored: &str) -> Option<&'a Property> {
+        let properties: &IndexMap<String, Property> = match self {
+            Self::Record(entity) => &entity.properties,
+            Self::Edge(edge) => &edge.properties,
+        };
+        properties.values().find(|property| property.stored == stored)
+    }
+}
+
 /// What the rules that speak of an operation let through together: any of them; everything when none speaks of it.
 pub(crate) fn any_of(
     principal: &Principal,
     ontology: &Ontology,
-    entity: &EntityType,
+    bearer: Bearer<'_>,
     rules: &[Rule],
     operation: Operation,
 ) -> Predicate {
@@ -26,12 +65,12 @@ pub(crate) fn any_of(
         return Predicate::True;
     }
     let scope = Resolver { principal, ontology };
-    Predicate::any(speaking.into_iter().map(|rule| scope.rule(entity, rule)).collect())
+    Predicate::any(speaking.into_iter().map(|rule| scope.rule(bearer, rule)).collect())
 }
 
 /// What one rule lets through.
-pub(crate) fn one(principal: &Principal, ontology: &Ontology, entity: &EntityType, rule: &Rule) -> Predicate {
-    Resolver { principal, ontology }.rule(entity, rule)
+pub(crate) fn one(principal: &Principal, ontology: &Ontology, bearer: Bearer<'_>, rule: &Rule) -> Predicate {
+    Resolver { principal, ontology }.rule(bearer, rule)
 }
 
 /// Checks `@authentication`.
@@ -140,11 +179,15 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn rule(&self, entity: &EntityType, rule: &Rule) -> Predicate {
+    fn rule(&self, bearer: Bearer<'_>, rule: &Rule) -> Predicate {
         if rule.require_authentication && self.principal.subject.is_none() {
             return Predicate::False;
         }
-        self.condition(Some(entity), &rule.condition, None).surely()
+        let resolved = match bearer {
+            Bearer::Record(entity) => self.condition(Some(entity), &rule.condition, None),
+            Bearer::Edge(edge) => self.condition(None, &rule.condition, Some(&edge.name)),
+        };
+        resolved.surely()
     }
 
     fn condition(&self, entity: Option<&EntityType>, condition: &Condition, edge: Option<&str>) -> Resolved {
@@ -208,7 +251,8 @@ impl Resolver<'_> {
     fn beside_scopes(&self, entity: &EntityType) -> Predicate {
         let is_scope = |rule: &Rule| matches!(rule.condition, Condition::Scoped { .. });
         let others = entity.rules.policies.iter().filter(|policy| !policy.filter.iter().any(is_scope));
-        let read = |rules: &[Rule]| any_of(self.principal, self.ontology, entity, rules, Operation::Read);
+        let bearer = Bearer::Record(entity);
+        let read = |rules: &[Rule]| any_of(self.principal, self.ontology, bearer, rules, Operation::Read);
         others.fold(Predicate::True, |seen, policy| seen.and(read(&policy.filter)).and(read(&policy.validate)))
     }
 

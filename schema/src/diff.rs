@@ -12,6 +12,7 @@ use serde::Serialize;
 pub use migration::{Care, Migration};
 
 use crate::ontology::Ontology;
+use crate::policy::Rules;
 
 /// What a change means for the clients of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -85,6 +86,16 @@ impl Diff {
     /// Notes a change that breaks when the flag is set, and is safe otherwise.
     fn judge(&mut self, breaks: bool, element: impl Into<String>, what: impl Into<String>) {
         self.note(if breaks { Effect::Breaking } else { Effect::Safe }, element, what);
+    }
+
+    /// Notes changed rules, which a request may notice by what it is told.
+    fn rules(&mut self, element: &str, was: &Rules, is: &Rules) {
+        if was.authentication != is.authentication {
+            self.note(Effect::Risky, element, "who must have proved who they are changes");
+        }
+        if was.policies != is.policies {
+            self.note(Effect::Risky, element, "who may see and do what changes");
+        }
     }
 
     fn migrate(&mut self, migration: Migration) {

@@ -58,6 +58,10 @@ const fn on(name: &'static str, places: &'static [Place], parameters: &'static [
 pub(crate) const OPERATIONS: [&str; 8] =
     ["READ", "AGGREGATE", "CREATE", "UPDATE", "DELETE", "CREATE_RELATIONSHIP", "DELETE_RELATIONSHIP", "SUBSCRIBE"];
 
+/// Those of them that speak of relationships.
+pub(crate) const ON_RELATIONSHIPS: [&str; 5] =
+    ["READ", "AGGREGATE", "UPDATE", "CREATE_RELATIONSHIP", "DELETE_RELATIONSHIP"];
+
 /// Those of them that change something, which `@scoped` can speak of.
 pub(crate) const CHANGES: [&str; 5] = ["CREATE", "UPDATE", "DELETE", "CREATE_RELATIONSHIP", "DELETE_RELATIONSHIP"];
 

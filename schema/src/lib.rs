@@ -52,7 +52,7 @@ pub fn compile_with_api(sdl: &str) -> Result<(Ontology, Api), Problems> {
     let edge_types = relationships::edge_types(&catalog, &enums, &mut problems);
     let types = records::compile(&catalog, &enums, &mut problems);
     let abstracts = abstracts::compile(&catalog, &enums, &types, &mut problems);
-    let ontology = Ontology { types, edge_types, abstracts, enums };
+    let ontology = Ontology { types, edge_types, abstracts, enums, ruled: Default::default() };
     let ontology = rules::compile(&catalog, ontology, &mut problems);
     let api = uniqueness::check(&catalog, &ontology, &mut problems);
     // There is no API exactly when something is wrong: this makes sure of it, should the two ever disagree.

@@ -20,7 +20,7 @@ pub const CHUNK: &str = "Chunk";
 pub const RELATIONSHIP: &str = "Relationship";
 
 /// A compiled ontology.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ontology {
     /// Node and row types by name, in the order of the SDL, built-in ones last.
     pub types: IndexMap<String, EntityType>,
@@ -30,6 +30,9 @@ pub struct Ontology {
     pub abstracts: IndexMap<String, AbstractType>,
     /// Enums by name.
     pub enums: IndexMap<String, EnumType>,
+    /// Types of relationships that rules speak of, as a whole or of single properties, each with the names of the types of properties that say
+    /// them. Whoever follows such a relationship is bound by all of them, whichever field it is followed by.
+    pub ruled: IndexMap<String, Vec<String>>,
 }
 
 /// Where the records of a type live.
@@ -266,6 +269,8 @@ pub struct EdgeType {
     pub description: Option<String>,
     /// Properties by field name.
     pub properties: IndexMap<String, Property>,
+    /// Rules on the relationships that have these properties.
+    pub rules: Rules,
 }
 
 /// An interface or a union of node types.
@@ -411,6 +416,12 @@ impl Ontology {
             Some(group) => group.members.iter().filter_map(|m| self.types.get(m)).collect(),
             None => Vec::new(),
         }
+    }
+
+    /// The types of properties that say rules for a type of relationships.
+    pub fn ruling<'a>(&'a self, relationship_type: &str) -> impl Iterator<Item = &'a EdgeType> {
+        let names = self.ruled.get(relationship_type).map(Vec::as_slice).unwrap_or_default();
+        names.iter().filter_map(|name| self.edge_types.get(name))
     }
 
     /// True when `of` is `name` or one of its members.

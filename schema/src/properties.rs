@@ -150,7 +150,6 @@ fn fitting(field: &Field, property: &Property, holder: Holder, problems: &mut Pr
             }
             "relationship" | "join" => "a field of records",
             "unique" | "embed" if holder == Holder::Edge => "a field of a node or row type",
-            "authorization" | "role" if holder == Holder::Edge => "a field of a node or row type",
             "unique" | "index" if !plain => "a single value that is not JSON",
             "embed" if !text => "a `String`",
             "default" if holder == Holder::Record && property.name == "id" => "a field other than `id`",

@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use crate::catalog::{Catalog, Entry, Role};
 use crate::names;
 use crate::ontology::{Direction, EdgeType, EnumType, Relationship};
+use crate::policy::Rules;
 use crate::problem::{Code, Problems, Span};
 use crate::properties::{self, Holder, deprecated};
 use crate::records::{check_head, only_on_properties};
@@ -36,15 +37,17 @@ pub(crate) fn edge_types(
         if definition.fields.is_empty() {
             problems.add(Code::EmptyType, definition.name.span, format!("`{name}` has no fields"));
         }
-        types.insert(name.clone(), EdgeType { name, description: definition.description.clone(), properties });
+        let description = definition.description.clone();
+        types.insert(name.clone(), EdgeType { name, description, properties, rules: Rules::default() });
     }
     types
 }
 
-/// Relationship properties are nothing else besides.
+/// Relationship properties are nothing else besides, but may have rules.
 fn alone(definition: &Definition, problems: &mut Problems) {
     let name = &definition.name.text;
-    for directive in definition.directives.iter().filter(|d| d.name.text != "relationshipProperties") {
+    let fitting = ["relationshipProperties", "authentication", "authorization", "role"];
+    for directive in definition.directives.iter().filter(|d| !fitting.contains(&d.name.text.as_str())) {
         let message = format!("`@{}` cannot stand on the relationship properties `{name}`", directive.name.text);
         problems.add(Code::ConflictingDirectives, directive.span, message).help("remove it");
     }

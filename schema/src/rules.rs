@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use self::conditions::Subject;
 use crate::catalog::{Catalog, Role};
-use crate::directives::OPERATIONS;
+use crate::directives::{ON_RELATIONSHIPS, OPERATIONS};
 use crate::ontology::Ontology;
 use crate::policy::{Authentication, Condition, Operand, Operation, Operator, Policy, Rule, Rules, When};
 use crate::problem::{Code, Problems, Span};
@@ -46,6 +46,7 @@ pub(crate) fn compile(catalog: &Catalog, mut ontology: Ontology, problems: &mut 
     }
     scopes::compile(catalog, &mut ontology, problems);
     edges(catalog, &mut ontology, problems);
+    ontology.ruled = ruled(&ontology);
     ontology
 }
 
@@ -70,9 +71,9 @@ fn rules(directives: &[Directive], subject: Subject<'_>, known: &Ontology, probl
     let mut rules = Rules::default();
     for directive in directives {
         match directive.name.text.as_str() {
-            "authentication" => rules.authentication.push(authentication(directive, problems)),
+            "authentication" => rules.authentication.push(authentication(directive, subject, problems)),
             "authorization" => rules.policies.push(policy(directive, subject, known, problems)),
-            "role" => rules.policies.push(role(directive, problems)),
+            "role" => rules.policies.push(role(directive, subject, problems)),
             _ => {}
         }
     }
@@ -91,40 +92,69 @@ fn names_records(directives: &[Directive], problems: &mut Problems) {
     }
 }
 
-/// Properties of relationships can ask for somebody to be there, and have no rules of their own.
+/// Compiles the rules on relationships, and on their properties.
 fn edges(catalog: &Catalog, ontology: &mut Ontology, problems: &mut Problems) {
     for (_, definition) in catalog.of(&[Role::Edge]) {
+        let Some(edge) = ontology.edge_types.get(&definition.name.text) else { continue };
+        let found = of(definition, Subject::Edge(edge), ontology, problems);
         let Some(edge) = ontology.edge_types.get_mut(&definition.name.text) else { continue };
-        for field in &definition.fields {
-            let found = find(&field.directives, "authentication").map(|d| authentication(d, problems));
-            if let Some(property) = edge.properties.get_mut(&field.name.text) {
-                property.rules.authentication.extend(found);
+        for (field, rules) in found {
+            match field {
+                None => edge.rules = rules,
+                Some(field) => {
+                    if let Some(property) = edge.properties.get_mut(&field) {
+                        property.rules = rules;
+                    }
+                }
             }
         }
     }
 }
 
-fn authentication(directive: &Directive, problems: &mut Problems) -> Authentication {
+/// Which types of relationships have rules. Fields of one type may name several types of properties, or none.
+fn ruled(ontology: &Ontology) -> IndexMap<String, Vec<String>> {
+    let mut ruled: IndexMap<String, Vec<String>> = IndexMap::new();
+    for field in ontology.types.values().flat_map(|entity| entity.relationships.values()) {
+        let Some(edge) = field.properties.as_ref().and_then(|name| ontology.edge_types.get(name)) else { continue };
+        let says = edge.properties.values().map(|property| &property.rules).chain([&edge.rules]);
+        if says.into_iter().any(|rules| !rules.is_empty()) {
+            let names = ruled.entry(field.relationship_type.clone()).or_default();
+            if !names.contains(&edge.name) {
+                names.push(edge.name.clone());
+            }
+        }
+    }
+    ruled
+}
+
+fn authentication(directive: &Directive, subject: Subject<'_>, problems: &mut Problems) -> Authentication {
     // What is no operation, and what is no object, was reported with the directive's arguments.
-    let operations = spoken_of(directive, problems);
+    let operations = spoken_of(directive, possible(subject), problems);
     let claims = directive.argument("jwt").filter(|jwt| jwt.fields().is_some());
     let claims = claims.map(|jwt| claims::condition(jwt, problems));
     Authentication { operations, claims }
 }
 
 /// The operations that a directive speaks of: all of them, unless it says which.
-fn spoken_of(directive: &Directive, problems: &mut Problems) -> Vec<Operation> {
-    let written = directive.items("operations").iter().filter_map(|item| item.word().and_then(operation));
+fn spoken_of(directive: &Directive, possible: &[&'static str], problems: &mut Problems) -> Vec<Operation> {
+    // What is no operation at all was reported with the directive's arguments.
+    let written = directive.items("operations").iter().filter(|item| item.word().and_then(operation).is_some());
     match directive.argument("operations") {
-        Some(list) if list.items().is_empty() => operations(list, &OPERATIONS, problems),
-        Some(_) => written.collect(),
-        None => OPERATIONS.into_iter().filter_map(operation).collect(),
+        Some(list) if list.items().is_empty() => operations(list, possible, problems),
+        Some(_) => chosen(written, "operations", possible, problems).into_iter().filter_map(operation).collect(),
+        None => possible.iter().copied().filter_map(operation).collect(),
     }
+}
+
+/// The words of `operations:` that can be said of something. Relationships are made and removed under names of their own, and nobody
+/// subscribes to them.
+fn possible(subject: Subject<'_>) -> &'static [&'static str] {
+    if subject.is_edge() { &ON_RELATIONSHIPS } else { &OPERATIONS }
 }
 
 /// `@role(anyOf, operations)`, as the rules that it is short for: who has none of the roles sees nothing, and is refused what they see and
 /// try to change.
-fn role(directive: &Directive, problems: &mut Problems) -> Policy {
+fn role(directive: &Directive, subject: Subject<'_>, problems: &mut Problems) -> Policy {
     // What is no text was reported with the directive's arguments.
     let roles: Vec<&str> = directive.items("anyOf").iter().filter_map(|item| Some(item.text()?.0)).collect();
     if roles.is_empty() && directive.argument("anyOf").is_some_and(|given| given.items().is_empty()) {
@@ -138,7 +168,7 @@ fn role(directive: &Directive, problems: &mut Problems) -> Policy {
     let condition = Condition::Any(roles.into_iter().map(has).collect());
     let seeing = [Operation::Read, Operation::Aggregate, Operation::Subscribe];
     let (filter, validate): (Vec<_>, Vec<_>) =
-        spoken_of(directive, problems).into_iter().partition(|operation| seeing.contains(operation));
+        spoken_of(directive, possible(subject), problems).into_iter().partition(|operation| seeing.contains(operation));
     let one = |operations: Vec<Operation>, when: Vec<When>| {
         let rule = Rule { operations, when, require_authentication: true, condition: condition.clone() };
         Some(rule).filter(|rule| !rule.operations.is_empty()).into_iter().collect()
@@ -154,7 +184,9 @@ fn policy(directive: &Directive, subject: Subject<'_>, known: &Ontology, problem
     let (filter, validate) = (rules(Kind::Filter), rules(Kind::Validate));
     let empty = |name: &str| directive.items(name).is_empty();
     if empty("filter") && empty("validate") {
-        let help = "for example `@authorization(filter: [{where: {node: {owner: {eq: \"$jwt.sub\"}}}}])`";
+        let word = subject.word();
+        let help =
+            format!("for example `@authorization(filter: [{{where: {{{word}: {{owner: {{eq: \"$jwt.sub\"}}}}}}}}])`");
         problems.add(Code::InvalidRule, directive.span, "`@authorization` has no rule").help(help);
     }
     Policy { filter, validate }
@@ -176,8 +208,9 @@ impl Kind {
     }
 
     /// The words of `operations:` that make sense: what is being made cannot be made invisible.
-    fn operations(self) -> Vec<&'static str> {
-        OPERATIONS.into_iter().filter(|word| self == Self::Validate || *word != "CREATE").collect()
+    fn operations(self, subject: Subject<'_>) -> Vec<&'static str> {
+        let making = if subject.is_edge() { "CREATE_RELATIONSHIP" } else { "CREATE" };
+        possible(subject).iter().copied().filter(|word| self == Self::Validate || *word != making).collect()
     }
 
     fn fields(self) -> &'static [&'static str] {
@@ -198,7 +231,7 @@ fn rule(
     // Anything but an object was reported with the directive's arguments.
     let fields = written.fields()?;
     let mut rule = Rule {
-        operations: kind.operations().into_iter().filter_map(operation).collect(),
+        operations: kind.operations(subject).into_iter().filter_map(operation).collect(),
         when: if kind == Kind::Validate { vec![When::Before, When::After] } else { Vec::new() },
         require_authentication: true,
         condition: Condition::All(Vec::new()),
@@ -207,7 +240,7 @@ fn rule(
     for Argument { name, value } in fields {
         match name.text.as_str() {
             "where" => rule.condition = conditions::top(value, subject, known, problems),
-            "operations" => rule.operations = operations(value, &kind.operations(), problems),
+            "operations" => rule.operations = operations(value, &kind.operations(subject), problems),
             "when" if kind == Kind::Validate => rule.when = moments(value, problems),
             "requireAuthentication" => match value.value {
                 Lit::Bool(flag) => rule.require_authentication = flag,
@@ -223,7 +256,8 @@ fn rule(
     }
     if !fields.iter().any(|field| field.name.text == "where") {
         let message = format!("a {} rule needs `where`", kind.word());
-        complain(problems, written.span, message, "for example `where: {node: {owner: {eq: \"$jwt.sub\"}}}`");
+        let help = format!("for example `where: {{{}: {{owner: {{eq: \"$jwt.sub\"}}}}}}`", subject.word());
+        complain(problems, written.span, message, &help);
     }
     Some(rule)
 }
@@ -239,23 +273,40 @@ fn operations(written: &Literal, allowed: &[&'static str], problems: &mut Proble
 
 /// The words of a list, each allowed one once. An empty list is a rule that never speaks, which nobody means.
 fn words(written: &Literal, name: &str, allowed: &[&'static str], problems: &mut Problems) -> Vec<&'static str> {
+    if written.items().is_empty() {
+        complain(problems, written.span, format!("`{name}` is empty"), "leave it out: then it means all of them");
+    }
+    chosen(written.items().iter(), name, allowed, problems)
+}
+
+fn chosen<'l>(
+    written: impl Iterator<Item = &'l Literal>,
+    name: &str,
+    allowed: &[&'static str],
+    problems: &mut Problems,
+) -> Vec<&'static str> {
     let mut words = Vec::new();
-    for item in written.items() {
+    for item in written {
         let word = item.word().and_then(|word| allowed.iter().find(|allowed| **allowed == word));
         match word {
             Some(word) if words.contains(word) => {}
             Some(word) => words.push(*word),
             None => {
                 let message = format!("`{name}` takes {}", list(allowed));
-                let create = item.word() == Some("CREATE") && allowed.contains(&"READ");
-                let help = create.then(|| "what is being created cannot be filtered; use `validate`".to_owned());
+                let on_relationships = !allowed.contains(&"SUBSCRIBE");
+                let help = match item.word() {
+                    Some("CREATE") if on_relationships => Some("a relationship is made by `CREATE_RELATIONSHIP`"),
+                    Some("DELETE") if on_relationships => Some("a relationship is removed by `DELETE_RELATIONSHIP`"),
+                    Some("CREATE" | "CREATE_RELATIONSHIP") if allowed.contains(&"READ") => {
+                        Some("what is being created cannot be filtered; use `validate`")
+                    }
+                    _ => None,
+                };
+                let help = help.map(str::to_owned);
                 let (word, known) = (item.word().unwrap_or_default(), allowed.iter().copied());
                 problems.add(Code::InvalidRule, item.span, message).nearest(word, known).advice(help);
             }
         }
-    }
-    if written.items().is_empty() {
-        complain(problems, written.span, format!("`{name}` is empty"), "leave it out: then it means all of them");
     }
     words
 }

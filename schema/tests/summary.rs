@@ -17,6 +17,7 @@ pub fn of(ontology: &Ontology, plain: Option<&Ontology>) -> String {
     }
     for edge in ontology.edge_types.values() {
         line(&mut page, 0, format!("properties {}{}", edge.name, said(&edge.description)));
+        rules(&mut page, 1, &edge.rules);
         edge.properties.values().for_each(|of| property(&mut page, of));
     }
     for group in ontology.abstracts.values() {
@@ -27,6 +28,9 @@ pub fn of(ontology: &Ontology, plain: Option<&Ontology>) -> String {
         for value in &choices.values {
             line(&mut page, 1, format!("{}{}{}", value.name, gone(&value.deprecated), said(&value.description)));
         }
+    }
+    for (of, edges) in &ontology.ruled {
+        line(&mut page, 0, format!("relationships {of} ruled by {}", edges.join(", ")));
     }
     page
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use quipu_schema::ontology::{
     AbstractType, Direction, EntityType, FieldOf, Join, Kind, Ontology, Property, Relationship, Scalar,
 };
+use quipu_schema::policy::Rules;
 
 /// The outline of an ontology, built-in types included.
 pub fn of(ontology: &Ontology) -> String {
@@ -23,7 +24,7 @@ pub fn of(ontology: &Ontology) -> String {
         out.push('\n');
     }
     for edge in ontology.edge_types.values() {
-        let _ = writeln!(out, "{}: properties of a relationship", edge.name);
+        let _ = writeln!(out, "{}: properties of a relationship{}", edge.name, ruled(&edge.rules));
         for found in edge.properties.values() {
             let _ = writeln!(out, "  {}: {}", found.name, property(found));
         }
@@ -39,6 +40,18 @@ pub fn of(ontology: &Ontology) -> String {
     out
 }
 
+fn ruled(rules: &Rules) -> String {
+    let mut told = String::new();
+    let count: usize = rules.policies.iter().map(|policy| policy.filter.len() + policy.validate.len()).sum();
+    if count > 0 {
+        let _ = write!(told, "; {count} rules");
+    }
+    if !rules.authentication.is_empty() {
+        told.push_str("; authentication required");
+    }
+    told
+}
+
 fn head(entity: &EntityType) -> String {
     let kind = match &entity.kind {
         Kind::Node { labels } => format!("nodes labelled {}", labels.join(", ")),
@@ -50,13 +63,7 @@ fn head(entity: &EntityType) -> String {
         }
     };
     let mut told = format!("{}: {kind}; roots {} and {}", entity.name, entity.plural, entity.singular);
-    let rules: usize = entity.rules.policies.iter().map(|policy| policy.filter.len() + policy.validate.len()).sum();
-    if rules > 0 {
-        let _ = write!(told, "; {rules} rules");
-    }
-    if !entity.rules.authentication.is_empty() {
-        told.push_str("; authentication required");
-    }
+    told.push_str(&ruled(&entity.rules));
     if let Some(kept) = entity.cache {
         let _ = write!(told, "; answers kept for {} s", kept.as_secs());
     }

@@ -140,7 +140,7 @@ pub fn ontology() -> Ontology {
     facility.joins.insert("contracts".into(), by_facility("contracts", "Contract", "id", "facility_id"));
     contract.joins.insert("siblings".into(), by_facility("siblings", "Contract", "facility_id", "facility_id"));
     let types = [facility, device, alert, contract].into_iter().map(|t| (t.name.clone(), t)).collect();
-    Ontology { types, edge_types: IndexMap::new(), abstracts: IndexMap::new(), enums: IndexMap::new() }
+    Ontology { types, ..Ontology::default() }
 }
 
 pub fn record(of: &str, id: &str) -> Ref {

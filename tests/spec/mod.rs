@@ -13,6 +13,7 @@ mod language;
 mod live;
 mod positions;
 mod reading;
+mod relationship_rules;
 mod rules;
 mod scopes;
 mod searching;

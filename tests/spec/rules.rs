@@ -198,6 +198,45 @@ async fn rules_on_aggregating_hold_for_counts_and_figures_and_not_for_lists() {
 }
 
 #[tokio::test]
+async fn what_validate_refuses_to_be_aggregated_is_not_counted() {
+    let world = World::of(
+        "type Box @node @authorization(validate: [{ operations: [AGGREGATE], where: { node: { open: { eq: true } } } }]) {
+           id: ID! open: Boolean!
+         }",
+    )
+    .await;
+    for tenant in TENANTS {
+        let fill = r#"mutation { createBoxes(input: [{id: "b1", open: true}, {id: "b2", open: false}]) { info { nodesCreated } } }"#;
+        world.data(&admin(tenant), fill).await;
+        let seen = world.data(&admin(tenant), "{ x: boxes { id } boxesConnection { totalCount } }").await;
+        assert_eq!(seen["x"].as_array().unwrap().len(), 2);
+        assert_eq!(seen["boxesConnection"]["totalCount"], 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_removed_and_made_again_in_one_change_has_nothing_of_what_it_was() {
+    let world = World::of(
+        "type Box @node { id: ID! notes: [Note!]! @relationship(type: \"HAS\", direction: OUT) }
+         type Note @node @authorization(validate: [{ operations: [CREATE], where: { node: { open: { eq: true } } } }]) {
+           id: ID! open: Boolean
+         }",
+    )
+    .await;
+    for tenant in TENANTS {
+        let fill = r#"mutation { createBoxes(input: [{id: "b", notes: {create: [{node: {id: "n", open: true}}]}}]) { info { nodesCreated } } }"#;
+        world.data(&admin(tenant), fill).await;
+        let again = |open: &str| {
+            format!(
+                "mutation {{ updateBoxes(where: {{id: {{eq: \"b\"}}}}, update: {{notes: [{{delete: [{{where: {{}}}}], create: [{{node: {{id: \"n\"{open}}}}}]}}]}}) {{ info {{ nodesCreated }} }} }}"
+            )
+        };
+        assert_eq!(world.code(&admin(tenant), &again("")).await, "FORBIDDEN");
+        assert_eq!(world.code(&admin(tenant), &again(", open: true")).await, "no error");
+    }
+}
+
+#[tokio::test]
 async fn what_validate_refuses_is_no_answer_to_a_condition_either() {
     let world = World::of(
         "type Box @node { id: ID! notes: [Note!]! @relationship(type: \"HAS\", direction: OUT) bills: [Bill!]! @join(on: \"box_id\") }

@@ -1,8 +1,8 @@
 //! The guard of changes: what a rule asks of the records that a change touches, before and after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use quipu_schema::ontology::{EntityType, Ontology};
+use quipu_schema::ontology::Ontology;
 use quipu_schema::policy::{Operation, Rule, Rules, When};
 use serde_json::{Map, Value as Json};
 
@@ -10,25 +10,61 @@ use super::{Allowed, Principal};
 use crate::change::{Act, Change, Mode, Op, Ref};
 use crate::fault::{Code, Fault};
 use crate::read::Predicate;
-use crate::rules;
+use crate::rules::{self, Bearer};
 
-/// Something that must hold of a record for a change to be allowed, and that only the stores or the change itself can tell.
+/// Something that must hold of a record or a relationship for a change to be allowed, and that only the stores or the change itself can tell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     /// The type or field that the rule stands on.
     pub what: String,
-    /// Which record.
-    pub record: Ref,
-    /// True for a row.
-    pub row: bool,
+    /// Of which record or relationship.
+    pub on: On,
     /// Before the change, or after it.
     pub when: When,
     /// What must hold.
     pub predicate: Predicate,
-    /// What the change sets on the record, all its operations together; looked at when `when` is `After`.
+    /// What the change sets on it, all its operations together; looked at when `when` is `After`.
     pub set: Map<String, Json>,
-    /// True when the record may not exist before: a missing one passes `Before`.
+    /// True when it may not exist before: a missing one passes `Before`.
     pub may_be_new: bool,
+    /// Asked only when it was there before the change, or only when it was not; `None` is either way. Which of making and changing a relationship
+    /// a change does is told by that alone.
+    pub only_if: Option<bool>,
+}
+
+/// What a check is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum On {
+    /// A record.
+    Record {
+        /// Which one.
+        record: Ref,
+        /// True for a row.
+        row: bool,
+    },
+    /// A relationship.
+    Relationship(Link),
+}
+
+/// Names a relationship.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// Type of the relationship.
+    pub relationship_type: String,
+    /// Start node.
+    pub from: Ref,
+    /// End node.
+    pub to: Ref,
+    /// Which of the parallel ones; all of them when `None`.
+    pub key: Option<String>,
+}
+
+impl Link {
+    /// Whether it is, or is among, those that another names.
+    pub fn is_among(&self, other: &Link) -> bool {
+        let same = self.relationship_type == other.relationship_type && self.from == other.from && self.to == other.to;
+        same && (other.key.is_none() || self.key == other.key)
+    }
 }
 
 /// Binds a change to the caller. `held` says of each of [`checks`], in order, whether it held.
@@ -122,8 +158,21 @@ pub fn checks(principal: &Principal, ontology: &Ontology, change: &Change) -> Re
         let Some(entity) = ontology.types.get(&record.of) else {
             return Err(Fault::client(Code::BadUserInput, format!("the ontology has no type {}", record.of)));
         };
-        for operation in &touch.operations {
-            Demands { principal, ontology, entity, record, touch: &touch, found: &mut found }.of(*operation)?;
+        let on = On::Record { record: record.clone(), row: touch.row };
+        let Touch { operations, set, may_be_new, .. } = touch;
+        let bearer = Bearer::Record(entity);
+        let mut demands =
+            Demands { principal, ontology, bearer, on, set, may_be_new, only_if: None, found: &mut found };
+        for operation in operations {
+            demands.of(operation)?;
+        }
+    }
+    for (link, touch) in linked(ontology, change) {
+        for edge in ontology.ruling(&link.relationship_type) {
+            let (bearer, on, set) = (Bearer::Edge(edge), On::Relationship(link.clone()), touch.set.clone());
+            let found = &mut found;
+            let mut demands = Demands { principal, ontology, bearer, on, set, may_be_new: true, only_if: None, found };
+            demands.of_relationship(&touch)?;
         }
     }
     Ok(found)
@@ -195,45 +244,149 @@ fn touched(change: &Change) -> BTreeMap<&Ref, Touch> {
     all
 }
 
-/// What the rules on one record ask, gathered.
+/// What a change does to one relationship, all its operations together.
+#[derive(Default)]
+struct Tie {
+    /// It is made, or changed.
+    linked: bool,
+    /// It is removed; when it is linked as well, it is removed first.
+    unlinked: bool,
+    /// It goes before it is linked, by itself or with one of its ends: whatever it was does not matter any more.
+    anew: bool,
+    set: Map<String, Json>,
+}
+
+/// The relationships that a change touches and that rules speak of.
+fn linked(ontology: &Ontology, change: &Change) -> BTreeMap<Link, Tie> {
+    let mut all: BTreeMap<Link, Tie> = BTreeMap::new();
+    let mut gone: BTreeSet<&Ref> = BTreeSet::new();
+    for op in &change.ops {
+        match op {
+            Op::Delete { record, row: false } => {
+                gone.insert(record);
+            }
+            Op::Link { relationship_type, from, to, key, set } if ontology.ruled.contains_key(relationship_type) => {
+                let (relationship_type, key) = (relationship_type.clone(), Some(key.clone()));
+                let link = Link { relationship_type, from: from.clone(), to: to.clone(), key };
+                let unlinked = all.iter().any(|(other, tie)| tie.unlinked && link.is_among(other));
+                let anew = unlinked || gone.contains(from) || gone.contains(to);
+                let tie = all.entry(link).or_default();
+                tie.linked = true;
+                tie.anew |= anew;
+                tie.set.extend(set.clone());
+            }
+            Op::Unlink { relationship_type, from, to, key } if ontology.ruled.contains_key(relationship_type) => {
+                let (relationship_type, key) = (relationship_type.clone(), key.clone());
+                let link = Link { relationship_type, from: from.clone(), to: to.clone(), key };
+                all.entry(link).or_default().unlinked = true;
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// What the rules on one record or relationship ask, gathered.
 struct Demands<'a> {
     principal: &'a Principal,
     ontology: &'a Ontology,
-    entity: &'a EntityType,
-    record: &'a Ref,
-    touch: &'a Touch,
+    bearer: Bearer<'a>,
+    on: On,
+    set: Map<String, Json>,
+    may_be_new: bool,
+    only_if: Option<bool>,
     found: &'a mut Vec<Check>,
 }
 
 impl Demands<'_> {
     /// What the rules on the type ask, and those on each field that is set.
     fn of(&mut self, operation: Operation) -> Result<(), Fault> {
-        let (entity, touch) = (self.entity, self.touch);
-        self.rules(&entity.rules, &entity.name, operation)?;
-        if !matches!(operation, Operation::Create | Operation::Update) {
+        let bearer = self.bearer;
+        self.rules(bearer.rules(), bearer.name(), operation)?;
+        if operation != Operation::Update && operation != self.making() {
             return Ok(());
         }
-        for (name, value) in &touch.set {
-            let Some(property) = entity.stored(name).filter(|property| !property.rules.is_empty()) else { continue };
-            // A new record has its defaults and its gaps whoever makes it.
+        let given: Vec<_> = self.set.iter().map(|(name, value)| (bearer.stored(name), value)).collect();
+        let mut ruled = Vec::new();
+        for (property, value) in given {
+            let Some(property) = property.filter(|property| !property.rules.is_empty()) else { continue };
+            // What is new has its defaults and its gaps whoever makes it.
             let given = property.default.as_ref().unwrap_or(&Json::Null) != value;
             if given || operation == Operation::Update {
-                self.rules(&property.rules, &format!("{}.{}", entity.name, property.name), operation)?;
+                ruled.push(property);
             }
+        }
+        for property in ruled {
+            self.rules(&property.rules, &format!("{}.{}", bearer.name(), property.name), operation)?;
         }
         Ok(())
     }
 
+    /// The operation that makes what this is about.
+    fn making(&self) -> Operation {
+        match self.on {
+            On::Record { .. } => Operation::Create,
+            On::Relationship(_) => Operation::CreateRelationship,
+        }
+    }
+
+    /// As [`Self::of`], for a relationship, which one may find there already when it is linked: then linking it is changing it.
+    fn of_relationship(&mut self, tie: &Tie) -> Result<(), Fault> {
+        if tie.unlinked {
+            self.seen()?;
+            self.of(Operation::DeleteRelationship)?;
+        }
+        if tie.linked && tie.anew {
+            self.of(Operation::CreateRelationship)?;
+        } else if tie.linked {
+            let bearer = self.bearer;
+            let who = |operation| {
+                super::authenticated(self.principal, &bearer.rules().authentication, operation, bearer.name())
+            };
+            if let (Err(fault), Err(_)) = (who(Operation::CreateRelationship), who(Operation::Update)) {
+                return Err(fault);
+            }
+            self.seen()?;
+            self.only_if = Some(true);
+            self.of(Operation::Update)?;
+            self.only_if = Some(false);
+            self.of(Operation::CreateRelationship)?;
+            self.only_if = None;
+        }
+        Ok(())
+    }
+
+    /// What is there and hidden can be neither changed nor removed. Nothing looked for it among what is seen, when a change names its ends.
+    fn seen(&mut self) -> Result<(), Fault> {
+        let bearer = self.bearer;
+        let only_if = self.only_if.replace(true);
+        for policy in &bearer.rules().policies {
+            self.rule(&policy.filter, bearer.name(), Operation::Read, When::Before)?;
+        }
+        self.only_if = only_if;
+        Ok(())
+    }
+
     fn rules(&mut self, said: &Rules, what: &str, operation: Operation) -> Result<(), Fault> {
-        super::authenticated(self.principal, &said.authentication, operation, what)?;
+        match super::authenticated(self.principal, &said.authentication, operation, what) {
+            Err(Fault::Client(_)) if self.only_if.is_some() => {
+                self.check(what, When::Before, Predicate::False);
+                return Ok(());
+            }
+            checked => checked?,
+        }
+        let removing = match self.on {
+            On::Record { .. } => Operation::Delete,
+            On::Relationship(_) => Operation::DeleteRelationship,
+        };
         for policy in &said.policies {
-            if operation != Operation::Create {
+            if operation != self.making() {
                 self.rule(&policy.validate, what, operation, When::Before)?;
                 // What a filter rule hides can be neither changed nor linked to; it must stay in sight afterwards only where validate asks
                 // for it.
                 self.rule(&policy.filter, what, operation, When::Before)?;
             }
-            if operation != Operation::Delete {
+            if operation != removing {
                 self.rule(&policy.validate, what, operation, When::After)?;
             }
         }
@@ -248,21 +401,25 @@ impl Demands<'_> {
         if speaking.peek().is_none() {
             return Ok(());
         }
-        let one = |rule| rules::one(self.principal, self.ontology, self.entity, rule);
+        let one = |rule| rules::one(self.principal, self.ontology, self.bearer, rule);
         match Predicate::any(speaking.map(one).collect()) {
             Predicate::True => {}
-            Predicate::False => return Err(refused(what)),
-            predicate => self.found.push(Check {
-                what: what.to_owned(),
-                record: self.record.clone(),
-                row: self.touch.row,
-                when,
-                predicate,
-                set: self.touch.set.clone(),
-                may_be_new: self.touch.may_be_new,
-            }),
+            Predicate::False if self.only_if.is_none() => return Err(refused(what)),
+            predicate => self.check(what, when, predicate),
         }
         Ok(())
+    }
+
+    fn check(&mut self, what: &str, when: When, predicate: Predicate) {
+        self.found.push(Check {
+            what: what.to_owned(),
+            on: self.on.clone(),
+            when,
+            predicate,
+            set: self.set.clone(),
+            may_be_new: self.may_be_new,
+            only_if: self.only_if,
+        });
     }
 }
 

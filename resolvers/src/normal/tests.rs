@@ -65,9 +65,8 @@ fn ontology() -> Ontology {
     let status = EnumType { name: "Status".into(), description: None, values: values.into() };
     Ontology {
         types: IndexMap::from([("Device".to_owned(), entity())]),
-        edge_types: IndexMap::new(),
-        abstracts: IndexMap::new(),
         enums: IndexMap::from([("Status".to_owned(), status)]),
+        ..Ontology::default()
     }
 }
 

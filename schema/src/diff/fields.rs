@@ -119,12 +119,7 @@ fn property(owner: &Owner<'_>, was: &Property, is: &Property, diff: &mut Diff) {
             _ => {}
         }
     }
-    if was.rules.authentication != is.rules.authentication {
-        diff.note(Effect::Risky, &element, "who must have proved who they are changes");
-    }
-    if was.rules.policies != is.rules.policies {
-        diff.note(Effect::Risky, &element, "who may see and do what changes");
-    }
+    diff.rules(&element, &was.rules, &is.rules);
     diff.words(&element, [&was.description, &is.description], [&was.deprecated, &is.deprecated]);
 }
 

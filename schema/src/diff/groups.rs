@@ -28,6 +28,7 @@ fn each<'o, T>(
 pub(super) fn edge_types(old: &Ontology, new: &Ontology, diff: &mut Diff) {
     each(&old.edge_types, &new.edge_types, diff, |was, is, diff| {
         diff.words(&is.name, [&was.description, &is.description], [&None, &None]);
+        diff.rules(&is.name, &was.rules, &is.rules);
         properties(&Owner::edge(is), &was.properties, &is.properties, diff);
     });
 }

@@ -59,12 +59,7 @@ fn record(old: &Ontology, new: &Ontology, was: &EntityType, is: &EntityType, dif
     }
     limits(was, is, diff);
     kept(was, is, diff);
-    if was.rules.authentication != is.rules.authentication {
-        diff.note(Effect::Risky, name, "who must have proved who they are changes");
-    }
-    if was.rules.policies != is.rules.policies {
-        diff.note(Effect::Risky, name, "who may see and do what changes");
-    }
+    diff.rules(name, &was.rules, &is.rules);
     properties(&Owner::of(is), &was.properties, &is.properties, diff);
     relationships(old, new, was, is, diff);
     joins(was, is, diff);

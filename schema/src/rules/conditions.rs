@@ -37,8 +37,19 @@ impl<'o> Subject<'o> {
     pub(super) fn is_id(self, name: &str) -> bool {
         match self {
             Self::Record(entity) => entity.properties.get(name).is_some_and(|property| property.stored == "id"),
-            Self::Group(_) | Self::Edge(_) => name == "id",
+            Self::Group(_) => name == "id",
+            Self::Edge(_) => false,
         }
+    }
+
+    /// Whether it is a relationship, and no record.
+    pub(super) fn is_edge(self) -> bool {
+        matches!(self, Self::Edge(_))
+    }
+
+    /// What a `where` calls it.
+    pub(super) fn word(self) -> &'static str {
+        if self.is_edge() { "edge" } else { "node" }
     }
 
     fn names(self) -> Vec<&'o str> {
@@ -51,7 +62,7 @@ impl<'o> Subject<'o> {
     }
 }
 
-/// Compiles the `where` of a rule: `node`, `jwt`, and `AND`, `OR`, `NOT` of such.
+/// Compiles the `where` of a rule: `node` (of a relationship: `edge`), `jwt`, and `AND`, `OR`, `NOT` of such.
 pub(super) fn top(written: &Literal, subject: Subject<'_>, known: &Ontology, problems: &mut Problems) -> Condition {
     let Some(fields) = object(written, problems) else { return Condition::All(Vec::new()) };
     if fields.is_empty() {
@@ -64,15 +75,18 @@ pub(super) fn top(written: &Literal, subject: Subject<'_>, known: &Ontology, pro
             "AND" => Condition::All(each(value.items())),
             "OR" => Condition::Any(each(value.items())),
             "NOT" => Condition::Not(Box::new(top(value, subject, known, problems))),
-            "node" => inside(value, subject, known, problems),
+            word if word == subject.word() => inside(value, subject, known, problems),
             "jwt" => claims::condition(value, problems),
             other => {
-                let words = ["node", "jwt", "AND", "OR", "NOT"];
+                let words = [subject.word(), "jwt", "AND", "OR", "NOT"];
                 let message = format!("`where` has no `{other}`");
                 let note = problems.add(Code::InvalidRule, name.span, message);
                 match other {
                     "edge" => note.help("`edge` stands in `node`, as `{devicesConnection: {some: {edge: {...}}}}`"),
-                    _ if subject.field(other).is_some() => note.help(format!("write `node: {{{other}: ...}}`")),
+                    "node" => note.help("what is at the ends of a relationship has rules on its own type"),
+                    _ if subject.field(other).is_some() => {
+                        note.help(format!("write `{}: {{{other}: ...}}`", subject.word()))
+                    }
                     _ => note.help(format!("it has {}", list(&words))).nearest(other, words),
                 };
                 continue;

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::{claims, complain, operation, operations, spoken_of};
 use crate::catalog::{Catalog, Role};
-use crate::directives::CHANGES;
+use crate::directives::{CHANGES, OPERATIONS};
 use crate::ontology::{CHUNK, DOCUMENT, EntityType, FieldOf, Ontology, Property, Scalar};
 use crate::policy::{Condition, Operation, Policy, Quantifier, Reach, Rule, Scoped, When};
 use crate::problem::{Code, Problems, Span};
@@ -54,7 +54,8 @@ pub(super) fn compile(catalog: &Catalog, ontology: &mut Ontology, problems: &mut
 fn owned(directive: &Directive, problems: &mut Problems) -> Vec<Operation> {
     match directive.argument("operations") {
         Some(list) if list.items().is_empty() => operations(list, &CHANGES, problems),
-        Some(_) => spoken_of(directive, problems),
+        // What is no change was reported with the directive's arguments.
+        Some(_) => spoken_of(directive, &OPERATIONS, problems),
         None => OWNED.to_vec(),
     }
 }

@@ -188,8 +188,7 @@ impl<'r> Draft<'r> {
             })
             .collect();
         if unread {
-            let message = format!("a field of {} that the change begins from may not be read", entity.name);
-            return Err(Fault::client(Code::Forbidden, message));
+            return Err(unread_before(&entity.name));
         }
         if found.len() > most {
             let message = format!("more than {most} records match (`limits.change_ops`); narrow `where`");
@@ -307,6 +306,11 @@ pub(super) fn new_values(
         }
     }
     Ok(given)
+}
+
+/// An update begins from a value that the caller may not read.
+pub(super) fn unread_before(of: &str) -> Fault {
+    Fault::client(Code::Forbidden, format!("a field of {of} that the change begins from may not be read"))
 }
 
 /// Whether an update of a property depends on its present value.

@@ -1,4 +1,5 @@
-//! How many relationships a deletion takes along, as far as the caller may know: those to records that a rule hides are not told.
+//! How many relationships a deletion takes along, as far as the caller may know: those that a rule hides, and those to records
+//! that one hides, are not told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use crate::value::Value;
 /// Ids of the nodes that a change removes, by type.
 type Gone<'c> = BTreeMap<&'c str, Vec<Value>>;
 
-/// The number of relationships that go with the change and that the caller sees; `None` for who sees all nodes, for whom the graph counts.
+/// The number of relationships that go with the change and that the caller sees; `None` for who sees everything, for whom the graph counts.
 pub(super) async fn seen(run: &Run<'_>, change: &Change) -> Result<Option<u64>, Fault> {
     let ontology = &run.bound.served().ontology;
     let mut gone = Gone::new();
@@ -27,7 +28,9 @@ pub(super) async fn seen(run: &Run<'_>, change: &Change) -> Result<Option<u64>, 
     let mut nodes = ontology.types.values().filter(|entity| entity.is_node());
     let sees =
         |of: &str| [Operation::Read, Operation::Aggregate].map(|op| guard::sees_all(run.principal, ontology, of, op));
-    if gone.is_empty() || nodes.all(|entity| sees(&entity.name) == [true; 2]) {
+    let between =
+        [Operation::Read, Operation::Aggregate].map(|op| guard::sees_all_between(run.principal, ontology, op));
+    if gone.is_empty() || (between == [true; 2] && nodes.all(|entity| sees(&entity.name) == [true; 2])) {
         return Ok(None);
     }
     let is_gone =

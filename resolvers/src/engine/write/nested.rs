@@ -6,7 +6,7 @@ use quipu_schema::ontology::{EntityType, Relationship};
 use quipu_schema::policy::Operation;
 use serde_json::Value as Json;
 
-use super::draft::{Draft, Found, ends, needs_current, new_values};
+use super::draft::{Draft, Found, ends, needs_current, new_values, unread_before};
 use crate::change::{Op, Ref};
 use crate::engine::run::rows;
 use crate::fault::Fault;
@@ -201,16 +201,21 @@ impl<'r> Draft<'r> {
         let read = plain(ways::place(entity), Via::Root, vec![owner], None);
         let outcome = self.answered(read.clone(), Operation::Update).await?;
         let mut linked = HashMap::new();
+        let mut unread = false;
         for row in rows(&read, &outcome).iter().filter_map(Value::as_list) {
             let [Value::Text(id), others, ..] = row else { continue };
             let found = rows(&inner, others).iter().filter_map(|row| {
                 let row = row.as_list()?;
                 let at = if several { usize::try_from(row.first()?.as_int()?).ok()? } else { 0 };
                 let [id, key, values @ ..] = row.get(inner.first_pick()..)? else { return None };
+                unread |= values.contains(&Value::Hidden);
                 let record = Ref { of: members.get(at)?.name.clone(), id: id.as_text()?.to_owned() };
                 Some(Linked { record, key: key.as_text()?.to_owned(), values: values.to_vec() })
             });
             linked.insert(Ref { of: entity.name.clone(), id: id.clone() }, found.collect());
+        }
+        if unread {
+            return Err(unread_before(&relationship.name));
         }
         Ok(linked)
     }
