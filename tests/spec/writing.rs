@@ -206,3 +206,38 @@ async fn a_change_that_somebody_else_applies_is_counted() {
     }
     follower.abort();
 }
+
+#[tokio::test]
+async fn a_new_record_has_the_one_that_it_needs_and_no_more_than_one() {
+    let world = World::of(
+        "type Box @node { id: ID! notes: [Note!]! @relationship(type: \"HAS\", direction: OUT) }
+         type Note @node {
+           id: ID! box: Box! @relationship(type: \"HAS\", direction: IN) lid: Box @relationship(type: \"ON\", direction: OUT)
+         }",
+    )
+    .await;
+    let make = |way: &str, field: &str, ids: &str| {
+        let more = if field == "box" { "" } else { r#"box: {connect: {where: {node: {id: {eq: "2"}}}}}, "# };
+        format!(
+            "mutation {{ {way}(input: [{{id: \"n\", {more}{field}: {{connect: {{where: {{node: {{id: {{in: [{ids}]}}}}}}}}}}}}]) {{ notes {{ id }} }} }}"
+        )
+    };
+    for tenant in TENANTS {
+        let who = admin(tenant);
+        world.data(&who, r#"mutation { createBoxes(input: [{id: "1"}, {id: "2"}]) { boxes { id } } }"#).await;
+        for way in ["createNotes", "upsertNotes"] {
+            for (field, ids, code) in [
+                ("box", "", "BAD_USER_INPUT"),
+                ("box", "\"9\"", "BAD_USER_INPUT"),
+                ("box", "\"1\", \"2\"", "BAD_USER_INPUT"),
+                ("lid", "\"1\", \"2\"", "BAD_USER_INPUT"),
+                ("lid", "\"9\"", "no error"),
+                ("box", "\"1\"", if way == "createNotes" { "CONFLICT" } else { "no error" }),
+                ("box", "", if way == "createNotes" { "BAD_USER_INPUT" } else { "no error" }),
+            ] {
+                assert_eq!(world.code(&who, &make(way, field, ids)).await, code, "{way} {field} {ids}");
+            }
+            world.data(&who, "mutation { deleteNotes { nodesDeleted } }").await;
+        }
+    }
+}

@@ -46,6 +46,11 @@ impl<'r> Draft<'r> {
         &self.run.bound.served().ontology
     }
 
+    /// What is drafted so far.
+    pub fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+
     pub fn push(&mut self, op: Op) {
         self.ops.push(op);
     }
@@ -69,6 +74,7 @@ impl<'r> Draft<'r> {
         let owner = Ref { of: entity.name.clone(), id: id.clone() };
         for (relationship, value) in related {
             self.related_of_new(relationship, &owner, &value).await?;
+            self.fits(relationship, &owner)?;
         }
         Ok(id)
     }
@@ -86,6 +92,9 @@ impl<'r> Draft<'r> {
             let owner = Ref { of: entity.name.clone(), id: id.clone() };
             for (relationship, value) in related {
                 self.related_of_new(relationship, &owner, &value).await?;
+                if !exists {
+                    self.fits(relationship, &owner)?;
+                }
             }
         }
         Ok(ids)

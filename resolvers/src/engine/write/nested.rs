@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use quipu_schema::ontology::{EntityType, Relationship};
+use quipu_schema::ontology::{Direction, EntityType, Relationship};
 use quipu_schema::policy::Operation;
 use serde_json::Value as Json;
 
@@ -37,6 +37,27 @@ impl<'r> Draft<'r> {
             self.connect(relationship, std::slice::from_ref(owner), item).await?;
         }
         Ok(())
+    }
+
+    /// Refuses a new record with no related one where the field needs one, or with several where it has one.
+    pub fn fits(&self, relationship: &Relationship, owner: &Ref) -> Result<(), Fault> {
+        let related = self.ops().iter().filter(|op| match op {
+            Op::Link { relationship_type, from, to, .. } => {
+                let own = if relationship.direction == Direction::Out { from } else { to };
+                *relationship_type == relationship.relationship_type && own == owner
+            }
+            _ => false,
+        });
+        let name = &relationship.name;
+        match related.count() {
+            0 if relationship.required => {
+                Err(bad(format!("{name}: nothing matches `connect`, and a new {} needs one", owner.of)))
+            }
+            several if several > 1 && !relationship.list => {
+                Err(bad(format!("{name}: {several} records match, and a new {} has one; narrow `where`", owner.of)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `create`, `connect`, `disconnect`, `update` and `delete` under records that are being updated.
