@@ -188,16 +188,9 @@ fn ids_within(within: &Within, among: Option<&[String]>, limit: u32) -> Read {
         visible: within.visible.clone(),
         picks: vec![Pick::Field(Field::Id)],
     };
-    Read {
-        place: if within.row { Place::Rows } else { Place::Nodes },
-        via: Via::Root,
-        targets: vec![target],
-        sort: Vec::new(),
-        window: Window { limit: Some(limit), ..Window::default() },
-        rows: true,
-        total: false,
-        figures: Vec::new(),
-    }
+    let place = if within.row { Place::Rows } else { Place::Nodes };
+    let window = Window { limit: Some(limit), ..Window::default() };
+    Read { window, ..Read::every(place, Via::Root, vec![target]) }
 }
 
 impl Allowed<Matching> {

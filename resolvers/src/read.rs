@@ -283,6 +283,20 @@ impl Predicate {
 }
 
 impl Read {
+    /// A question for all records of some targets, in no order.
+    pub fn every(place: Place, via: Via, targets: Vec<Target>) -> Self {
+        Self {
+            place,
+            via,
+            targets,
+            sort: Vec::new(),
+            window: Window::default(),
+            rows: true,
+            total: false,
+            figures: Vec::new(),
+        }
+    }
+
     /// True when the outcome is `[rows, total, figures]` and not the bare list of rows.
     pub fn is_composite(&self) -> bool {
         self.total || !self.figures.is_empty()

@@ -10,7 +10,7 @@ use super::run::{Run, rows};
 use crate::change::{Act, Change, Op, Ref};
 use crate::fault::Fault;
 use crate::guard::{Check, Link, On, Principal};
-use crate::read::{Field, Pick, Place, Predicate, Read, Related, Target, Via, Window};
+use crate::read::{Field, Pick, Place, Predicate, Read, Related, Target, Via};
 use crate::value::Value;
 
 /// Whether each check holds, in order. Checks that ask the same of several records share a statement.
@@ -23,23 +23,22 @@ pub(super) async fn held(run: &Run<'_>, change: &Change, checks: &[Check]) -> Re
             continue;
         }
         let first = &checks[at];
-        let record = match &first.on {
-            On::Record { record, .. } => record,
-            On::Relationship(link) => {
-                held[at] = match of_tie(link, first, &ties[at]) {
-                    Some(held) => held,
-                    None => {
-                        After { run, change, check: first, edge: None }.holds(&first.predicate).await? == Some(true)
-                    }
-                };
+        let told = match &first.on {
+            On::Record { .. } => None,
+            On::Relationship(_) => of_ties(first, &ties[at]),
+        };
+        let record = match (told, &first.on) {
+            (Some(told), _) => {
+                held[at] = told;
+                continue;
+            }
+            (None, On::Record { record, .. }) if first.when == When::Before => record,
+            (None, _) => {
+                let after = After { run, change, check: first, edge: None };
+                held[at] = after.holds(&first.predicate).await?.unwrap_or(false);
                 continue;
             }
         };
-        if first.when == When::After {
-            let after = After { run, change, check: first, edge: None };
-            held[at] = after.holds(&first.predicate).await?.unwrap_or(false);
-            continue;
-        }
         let alike: Vec<(usize, &str)> = (at..checks.len())
             .filter_map(|other| match &checks[other] {
                 Check { on: On::Record { record: same, .. }, when: When::Before, predicate, .. }
@@ -84,7 +83,8 @@ async fn ties(run: &Run<'_>, checks: &[Check]) -> Result<Vec<Vec<Tie>>, Fault> {
     let mut done = vec![false; checks.len()];
     for at in 0..checks.len() {
         let On::Relationship(first) = &checks[at].on else { continue };
-        if done[at] {
+        // What must hold of one that is made, whatever was there, is told by the change alone.
+        if done[at] || (checks[at].when == When::After && checks[at].only_if.is_none()) {
             continue;
         }
         let asked = &checks[at].predicate;
@@ -112,8 +112,7 @@ fn same_way(one: &Link, other: &Link) -> bool {
 }
 
 /// What is known of a check on a relationship from those that it names; `None` when what the change sets has to be looked at.
-fn of_tie(link: &Link, check: &Check, ties: &[Tie]) -> Option<bool> {
-    debug_assert!(ties.iter().all(|(tie, _)| tie.is_among(link)));
+fn of_ties(check: &Check, ties: &[Tie]) -> Option<bool> {
     if check.only_if.is_some_and(|there| there == ties.is_empty()) {
         return Some(true);
     }
@@ -136,21 +135,10 @@ async fn stored_ties(run: &Run<'_>, links: &[&Link], pick: Pick) -> Result<Vec<(
     };
     let via = Via::Relationship { relationship_type: first.relationship_type.clone(), direction: Direction::Out };
     let picks = vec![Pick::Field(Field::Id), Pick::Field(Field::EdgeKey), pick];
-    let inner = plain(
-        Place::Nodes,
-        via,
-        Target { of: first.to.of.clone(), filter: ids(|link| &link.to), visible: Predicate::True, picks },
-    );
-    let read = plain(
-        Place::Nodes,
-        Via::Root,
-        Target {
-            of: first.from.of.clone(),
-            filter: ids(|link| &link.from),
-            visible: Predicate::True,
-            picks: vec![Pick::Field(Field::Id), Pick::Read(Box::new(inner.clone()))],
-        },
-    );
+    let target = |of: &str, filter, picks| Target { of: of.to_owned(), filter, visible: Predicate::True, picks };
+    let inner = Read::every(Place::Nodes, via, vec![target(&first.to.of, ids(|link| &link.to), picks)]);
+    let picks = vec![Pick::Field(Field::Id), Pick::Read(Box::new(inner.clone()))];
+    let read = Read::every(Place::Nodes, Via::Root, vec![target(&first.from.of, ids(|link| &link.from), picks)]);
     let outcome = unbound(run, &read).await?;
     let mut found = Vec::new();
     for row in rows(&read, &outcome).iter().filter_map(Value::as_list) {
@@ -164,20 +152,6 @@ async fn stored_ties(run: &Run<'_>, links: &[&Link], pick: Pick) -> Result<Vec<(
         }
     }
     Ok(found)
-}
-
-/// A question for all records of one target.
-fn plain(place: Place, via: Via, target: Target) -> Read {
-    Read {
-        place,
-        via,
-        targets: vec![target],
-        sort: Vec::new(),
-        window: Window::default(),
-        rows: true,
-        total: false,
-        figures: Vec::new(),
-    }
 }
 
 /// The outcome of a question without any rule: the rule is what is being checked.
@@ -197,7 +171,7 @@ async fn stored(
     let filter = Predicate::one_of(Field::Id, ids.into_iter().map(Value::from).collect());
     let target =
         Target { of: of.to_owned(), filter, visible: Predicate::True, picks: vec![Pick::Field(Field::Id), pick] };
-    let read = plain(place, Via::Root, target);
+    let read = Read::every(place, Via::Root, vec![target]);
     let outcome = unbound(run, &read).await?;
     Ok(rows(&read, &outcome)
         .iter()
@@ -315,15 +289,7 @@ impl After<'_, '_> {
 
     /// The relationships that the change removes by name.
     fn unlinked(&self) -> impl Iterator<Item = Link> + '_ {
-        self.change.ops.iter().filter_map(|op| match op {
-            Op::Unlink { relationship_type, from, to, key } => Some(Link {
-                relationship_type: relationship_type.clone(),
-                from: from.clone(),
-                to: to.clone(),
-                key: key.clone(),
-            }),
-            _ => None,
-        })
+        self.change.ops.iter().filter(|op| matches!(op, Op::Unlink { .. })).filter_map(Link::of)
     }
 
     /// Related records: those the change links, and those that are linked already unless the change unlinks some.
@@ -378,11 +344,10 @@ impl After<'_, '_> {
     /// Records that the change links to the checked one, with the relationships and what it sets on them.
     fn linked(&self, record: &Ref, wanted: &str, direction: Direction) -> Vec<(Ref, Link, Map<String, Json>)> {
         let ends = self.change.ops.iter().filter_map(|op| match op {
-            Op::Link { relationship_type, from, to, key, set } if relationship_type == wanted => {
+            Op::Link { relationship_type, from, to, set, .. } if relationship_type == wanted => {
                 let (own, other) = if direction == Direction::Out { (from, to) } else { (to, from) };
-                let (relationship_type, key) = (wanted.to_owned(), Some(key.clone()));
-                let link = Link { relationship_type, from: from.clone(), to: to.clone(), key };
-                (own == record).then(|| (other.clone(), link, set.clone()))
+                let link = Link::of(op).filter(|_| own == record)?;
+                Some((other.clone(), link, set.clone()))
             }
             _ => None,
         });

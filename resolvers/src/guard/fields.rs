@@ -5,7 +5,7 @@ use quipu_schema::policy::Operation;
 
 use super::{Guard, both, filters, validates};
 use crate::fault::{Code, Fault};
-use crate::read::{Field, Predicate, Stored, Via};
+use crate::read::{Field, Predicate, Via};
 use crate::rules::Bearer;
 
 impl Guard<'_> {
@@ -16,11 +16,15 @@ impl Guard<'_> {
                 Some(bearer) => bearer.stored(&stored.name).map_or(Ok(()), |property| self.property(bearer, property)),
                 None => Ok(()),
             },
-            (Field::EdgeProperty(Stored { name, .. }), _) => match self.picked(of, via, field)? {
+            (Field::EdgeProperty(_) | Field::AllProperties, _) => match self.picked(of, via, field)? {
                 Predicate::True => Ok(()),
-                _ => Err(Fault::client(Code::Forbidden, format!("{name} may not be read of every relationship"))),
+                _ => {
+                    let what = if let Field::EdgeProperty(stored) = field { &stored.name } else { "properties" };
+                    let message = format!("{what} may not be read of every relationship");
+                    Err(Fault::client(Code::Forbidden, message))
+                }
             },
-            _ => Ok(()),
+            (Field::Id | Field::Type | Field::EdgeKey, _) => Ok(()),
         }
     }
 

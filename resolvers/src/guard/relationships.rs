@@ -72,7 +72,7 @@ impl Guard<'_> {
         Ok(all)
     }
 
-    /// A relationship is visible when both its ends are, and when no rule of its own hides it.
+    /// That both ends of a relationship are visible.
     pub(super) fn visible_ends(&self) -> Result<Predicate, Fault> {
         let mut both = Predicate::True;
         for direction in [Direction::Out, Direction::In] {

@@ -60,6 +60,17 @@ pub struct Link {
 }
 
 impl Link {
+    /// What an operation makes, changes or removes, when that is a relationship.
+    pub fn of(op: &Op) -> Option<Self> {
+        let (relationship_type, from, to, key) = match op {
+            Op::Link { relationship_type, from, to, key, .. } => (relationship_type, from, to, Some(key)),
+            Op::Unlink { relationship_type, from, to, key } => (relationship_type, from, to, key.as_ref()),
+            Op::Put { .. } | Op::Delete { .. } | Op::Foreign { .. } => return None,
+        };
+        let (relationship_type, key) = (relationship_type.clone(), key.cloned());
+        Some(Self { relationship_type, from: from.clone(), to: to.clone(), key })
+    }
+
     /// Whether it is, or is among, those that another names.
     pub fn is_among(&self, other: &Link) -> bool {
         let same = self.relationship_type == other.relationship_type && self.from == other.from && self.to == other.to;
@@ -261,27 +272,23 @@ fn linked(ontology: &Ontology, change: &Change) -> BTreeMap<Link, Tie> {
     let mut all: BTreeMap<Link, Tie> = BTreeMap::new();
     let mut gone: BTreeSet<&Ref> = BTreeSet::new();
     for op in &change.ops {
-        match op {
-            Op::Delete { record, row: false } => {
-                gone.insert(record);
-            }
-            Op::Link { relationship_type, from, to, key, set } if ontology.ruled.contains_key(relationship_type) => {
-                let (relationship_type, key) = (relationship_type.clone(), Some(key.clone()));
-                let link = Link { relationship_type, from: from.clone(), to: to.clone(), key };
-                let unlinked = all.iter().any(|(other, tie)| tie.unlinked && link.is_among(other));
-                let anew = unlinked || gone.contains(from) || gone.contains(to);
-                let tie = all.entry(link).or_default();
-                tie.linked = true;
-                tie.anew |= anew;
-                tie.set.extend(set.clone());
-            }
-            Op::Unlink { relationship_type, from, to, key } if ontology.ruled.contains_key(relationship_type) => {
-                let (relationship_type, key) = (relationship_type.clone(), key.clone());
-                let link = Link { relationship_type, from: from.clone(), to: to.clone(), key };
-                all.entry(link).or_default().unlinked = true;
-            }
-            _ => {}
+        if let Op::Delete { record, row: false } = op {
+            gone.insert(record);
         }
+        let Some(link) = Link::of(op).filter(|link| ontology.ruled.contains_key(&link.relationship_type)) else {
+            continue;
+        };
+        let Op::Link { from, to, set, .. } = op else {
+            all.entry(link).or_default().unlinked = true;
+            continue;
+        };
+        let goes = |link: &Link| all.get(link).is_some_and(|tie| tie.unlinked);
+        let unlinked = goes(&link) || goes(&Link { key: None, ..link.clone() });
+        let anew = unlinked || gone.contains(from) || gone.contains(to);
+        let tie = all.entry(link).or_default();
+        tie.linked = true;
+        tie.anew |= anew;
+        tie.set.extend(set.clone());
     }
     all
 }
@@ -306,17 +313,13 @@ impl Demands<'_> {
         if operation != Operation::Update && operation != self.making() {
             return Ok(());
         }
-        let given: Vec<_> = self.set.iter().map(|(name, value)| (bearer.stored(name), value)).collect();
-        let mut ruled = Vec::new();
-        for (property, value) in given {
-            let Some(property) = property.filter(|property| !property.rules.is_empty()) else { continue };
+        let ruled = self.set.iter().filter_map(|(name, value)| {
+            let property = bearer.stored(name).filter(|property| !property.rules.is_empty())?;
             // What is new has its defaults and its gaps whoever makes it.
             let given = property.default.as_ref().unwrap_or(&Json::Null) != value;
-            if given || operation == Operation::Update {
-                ruled.push(property);
-            }
-        }
-        for property in ruled {
+            (given || operation == Operation::Update).then_some(property)
+        });
+        for property in ruled.collect::<Vec<_>>() {
             self.rules(&property.rules, &format!("{}.{}", bearer.name(), property.name), operation)?;
         }
         Ok(())

@@ -46,11 +46,6 @@ impl<'r> Draft<'r> {
         &self.run.bound.served().ontology
     }
 
-    /// What is drafted so far.
-    pub fn ops(&self) -> &[Op] {
-        &self.ops
-    }
-
     pub fn push(&mut self, op: Op) {
         self.ops.push(op);
     }
@@ -73,8 +68,9 @@ impl<'r> Draft<'r> {
         }
         let owner = Ref { of: entity.name.clone(), id: id.clone() };
         for (relationship, value) in related {
+            let before = self.ops.len();
             self.related_of_new(relationship, &owner, &value).await?;
-            self.fits(relationship, &owner)?;
+            Self::fits(relationship, &owner, &self.ops[before..])?;
         }
         Ok(id)
     }
@@ -91,9 +87,10 @@ impl<'r> Draft<'r> {
             self.put(entity, id.clone(), if exists { Mode::Update } else { Mode::Create }, properties)?;
             let owner = Ref { of: entity.name.clone(), id: id.clone() };
             for (relationship, value) in related {
+                let before = self.ops.len();
                 self.related_of_new(relationship, &owner, &value).await?;
                 if !exists {
-                    self.fits(relationship, &owner)?;
+                    Self::fits(relationship, &owner, &self.ops[before..])?;
                 }
             }
         }
@@ -174,14 +171,9 @@ impl<'r> Draft<'r> {
         let picks = std::iter::once(Field::Id).chain(fields.iter().cloned()).map(Pick::Field).collect();
         let target = Target { of: entity.name.clone(), filter: filter.clone(), visible: Predicate::True, picks };
         let read = Read {
-            place: ways::place(entity),
-            via: Via::Root,
-            targets: vec![target],
             sort: vec![Sort { field: Field::Id, descending: false }],
             window: Window { limit: u32::try_from(most + 1).ok(), ..Window::default() },
-            rows: true,
-            total: false,
-            figures: Vec::new(),
+            ..Read::every(ways::place(entity), Via::Root, vec![target])
         };
         let outcome = self.answered(read.clone(), operation).await?;
         let mut unread = false;

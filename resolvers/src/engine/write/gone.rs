@@ -10,7 +10,7 @@ use crate::change::{Change, Op};
 use crate::engine::run::{Run, rows};
 use crate::fault::Fault;
 use crate::guard;
-use crate::read::{Field, Pick, Place, Predicate, Read, Target, Via, Window};
+use crate::read::{Field, Pick, Place, Predicate, Read, Target, Via};
 use crate::value::Value;
 
 /// Ids of the nodes that a change removes, by type.
@@ -66,30 +66,17 @@ fn counting(run: &Run<'_>, ontology: &Ontology, of: &str, ids: &[Value], gone: &
         };
         Target { of: of.to_owned(), filter: stays, visible: Predicate::True, picks: Vec::new() }
     };
-    let inner = |relationship_type: &str, direction: Direction| Read {
-        place: Place::Nodes,
-        via: Via::Relationship { relationship_type: relationship_type.to_owned(), direction },
-        targets: known.iter().map(|of| target(of, direction)).collect(),
-        sort: Vec::new(),
-        window: Window::default(),
-        rows: false,
-        total: true,
-        figures: Vec::new(),
+    let inner = |relationship_type: &str, direction: Direction| {
+        let via = Via::Relationship { relationship_type: relationship_type.to_owned(), direction };
+        let targets = known.iter().map(|of| target(of, direction)).collect();
+        Read { rows: false, total: true, ..Read::every(Place::Nodes, via, targets) }
     };
     let each = types.iter().flat_map(|of| [Direction::Out, Direction::In].map(|direction| inner(of, direction)));
-    Read {
-        place: Place::Nodes,
-        via: Via::Root,
-        targets: vec![Target {
-            of: of.to_owned(),
-            filter: Predicate::one_of(Field::Id, ids.to_vec()),
-            visible: Predicate::True,
-            picks: each.map(|read| Pick::Read(Box::new(read))).collect(),
-        }],
-        sort: Vec::new(),
-        window: Window::default(),
-        rows: true,
-        total: false,
-        figures: Vec::new(),
-    }
+    let target = Target {
+        of: of.to_owned(),
+        filter: Predicate::one_of(Field::Id, ids.to_vec()),
+        visible: Predicate::True,
+        picks: each.map(|read| Pick::Read(Box::new(read))).collect(),
+    };
+    Read::every(Place::Nodes, Via::Root, vec![target])
 }

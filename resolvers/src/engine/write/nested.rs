@@ -39,9 +39,10 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Refuses a new record with no related one where the field needs one, or with several where it has one.
-    pub fn fits(&self, relationship: &Relationship, owner: &Ref) -> Result<(), Fault> {
-        let related = self.ops().iter().filter(|op| match op {
+    /// Refuses a new record with no related one where the field needs one, or with several where it has one. `drafted` are the operations that were
+    /// drafted for the field.
+    pub fn fits(relationship: &Relationship, owner: &Ref, drafted: &[Op]) -> Result<(), Fault> {
+        let related = drafted.iter().filter(|op| match op {
             Op::Link { relationship_type, from, to, .. } => {
                 let own = if relationship.direction == Direction::Out { from } else { to };
                 *relationship_type == relationship.relationship_type && own == owner
@@ -254,7 +255,7 @@ impl<'r> Draft<'r> {
 fn plain(place: Place, via: Via, targets: Vec<Target>, limit: Option<u32>) -> Read {
     let sort = vec![Sort { field: Field::Id, descending: false }];
     let window = Window { limit, ..Window::default() };
-    Read { place, via, targets, sort, window, rows: true, total: false, figures: Vec::new() }
+    Read { sort, window, ..Read::every(place, via, targets) }
 }
 
 /// The items of a list, or the one item where the API has a single object.
